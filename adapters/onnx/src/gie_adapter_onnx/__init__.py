@@ -1,0 +1,1 @@
+"""Calls that look native to users of ONNX and ONNX Runtime."""

@@ -1,0 +1,1 @@
+"""Kernels over NumPy and BLAS for the host executor."""

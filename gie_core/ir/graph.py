@@ -1,0 +1,525 @@
+"""Graphs: values, the nodes that produce them, and the graph that holds both.
+
+Values and nodes compare by identity. What a node reads is an immutable tuple;
+every change goes through a method of ``Graph``, which keeps uses, names and
+order right. Nodes form a linked list in topological order, so that inserting and
+removing while walking is cheap and safe.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gie_core.errors import GieError
+from gie_core.ir.dims import free_symbols
+from gie_core.ir.op import Op, OpError
+from gie_core.ir.quantization import Quantization
+from gie_core.ir.types import Array, TensorType, Type, type_of
+
+__all__ = ["Graph", "GraphError", "Node", "State", "Use", "Value"]
+
+
+class GraphError(GieError):
+    """A change would leave the graph inconsistent."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """One place where a value is read: operand ``index`` of ``node``."""
+
+    node: Node
+    index: int
+
+
+class Value:
+    """A tensor (or sequence, or optional) that exists while the graph runs.
+
+    It is an input, a constant (``data`` is not ``None``), or the result of a node.
+
+    Attributes:
+        type: what it is; a pass may set a more precise one.
+        quantization: how it is stored in integers, if it is.
+    """
+
+    __slots__ = ("_data", "_name", "_node", "_uses", "quantization", "type")
+
+    def __init__(
+        self, name: str, type: Type, *, node: Node | None = None, data: Array | None = None
+    ) -> None:
+        self._name = name
+        self._node = node
+        self._data = data
+        self._uses: dict[Use, None] = {}
+        self.type = type
+        self.quantization: Quantization | None = None
+
+    @property
+    def name(self) -> str:
+        """Unique in its graph; ``Graph.rename`` changes it."""
+        return self._name
+
+    @property
+    def node(self) -> Node | None:
+        """The node whose result this is; ``None`` for inputs and constants."""
+        return self._node
+
+    @property
+    def data(self) -> Array | None:
+        """The array of a constant (read-only), else ``None``."""
+        return self._data
+
+    @property
+    def uses(self) -> tuple[Use, ...]:
+        """Where it is read, in the order in which the uses came to be; graph outputs don't count."""
+        return tuple(self._uses)
+
+    @property
+    def users(self) -> tuple[Node, ...]:
+        """The nodes that read it, each once."""
+        return tuple(dict.fromkeys(use.node for use in self._uses))
+
+    @property
+    def tensor(self) -> TensorType:
+        """Its type as a ``TensorType``.
+
+        Raises:
+            GraphError: it is a sequence or an optional.
+        """
+        if not isinstance(self.type, TensorType):
+            raise GraphError(f"%{self.name} is a {self.type}, not a tensor")
+        return self.type
+
+    def __repr__(self) -> str:
+        return f"<%{self._name}: {self.type}>"
+
+
+class Node:
+    """An op applied to operands.
+
+    Attributes:
+        sources: names of the nodes of the imported model that this one covers.
+        metadata: text that travels with the node and is printed with it.
+    """
+
+    __slots__ = ("_graph", "_next", "_op", "_operands", "_previous", "_results", "metadata", "sources")
+
+    def __init__(self, op: Op, operands: tuple[Value | None, ...], sources: tuple[str, ...]) -> None:
+        self._op = op
+        self._operands = operands
+        self._results: tuple[Value, ...] = ()
+        self._graph: Graph | None = None
+        self._previous: Node | None = None
+        self._next: Node | None = None
+        self.sources = sources
+        self.metadata: dict[str, str] = {}
+
+    @property
+    def op(self) -> Op:
+        """What it does; immutable. Replace the node to change it."""
+        return self._op
+
+    @property
+    def operands(self) -> tuple[Value | None, ...]:
+        """What it reads; ``None`` where an optional operand is absent."""
+        return self._operands
+
+    @property
+    def results(self) -> tuple[Value, ...]:
+        """What it produces."""
+        return self._results
+
+    @property
+    def result(self) -> Value:
+        """The result of a node that has exactly one.
+
+        Raises:
+            GraphError: it has several.
+        """
+        if len(self._results) != 1:
+            raise GraphError(f"{self} has {len(self._results)} results; take one from .results")
+        return self._results[0]
+
+    @property
+    def graph(self) -> Graph:
+        """The graph it stands in.
+
+        Raises:
+            GraphError: it was removed.
+        """
+        if self._graph is None:
+            raise GraphError(f"this {self._op.name} node was removed from its graph")
+        return self._graph
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether it still stands in a graph."""
+        return self._graph is not None
+
+    def operand(self, name: str) -> Value | None:
+        """The operand the op declares under this name; ``None`` if absent.
+
+        Raises:
+            KeyError: the op declares no such operand.
+        """
+        for index, spec in enumerate(self._op.operand_specs()):
+            if spec.name == name and not spec.variadic:
+                return self._operands[index] if index < len(self._operands) else None
+        raise KeyError(f"{self._op.name} has no operand {name!r}")
+
+    def __repr__(self) -> str:
+        results = ", ".join(f"%{r.name}" for r in self._results)
+        return f"<{results} = {self._op.name}>"
+
+
+@dataclass(frozen=True)
+class State:
+    """An input and an output that may share storage: the output of one run is the input of the next."""
+
+    input: Value
+    output: Value
+
+
+class Graph:
+    """Inputs, constants, nodes in topological order, outputs and states.
+
+    Attributes:
+        name: for people.
+        meta: scratch space of whoever works on the graph; never printed or written.
+        metadata: text that is printed and written with it.
+    """
+
+    def __init__(self, name: str = "main") -> None:
+        self.name = name
+        self.meta: dict[Any, Any] = {}
+        self.metadata: dict[str, str] = {}
+        self._inputs: list[Value] = []
+        self._constants: dict[Value, None] = {}
+        self._outputs: list[tuple[str, Value]] = []
+        self._states: list[State] = []
+        self._names: dict[str, Value] = {}
+        self._counters: dict[str, int] = {}
+        self._first: Node | None = None
+        self._last: Node | None = None
+        self._length = 0
+
+    # ── Reading ─────────────────────────────────────────────────────────────────────
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        return tuple(self._inputs)
+
+    @property
+    def constants(self) -> tuple[Value, ...]:
+        return tuple(self._constants)
+
+    @property
+    def outputs(self) -> tuple[Value, ...]:
+        return tuple(value for _, value in self._outputs)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names under which callers get the outputs; independent of the values' names."""
+        return tuple(name for name, _ in self._outputs)
+
+    @property
+    def states(self) -> tuple[State, ...]:
+        return tuple(self._states)
+
+    @property
+    def nodes(self) -> Iterator[Node]:
+        """Nodes in topological order. Nodes may be inserted and removed while iterating."""
+        node = self._first
+        while node is not None:
+            following = node._next
+            yield node
+            # A node removed meanwhile still remembers its successor at that time.
+            node = node._next if node.is_attached else _next_attached(following)
+
+    def __len__(self) -> int:
+        """Number of nodes."""
+        return self._length
+
+    def values(self) -> Iterator[Value]:
+        """Inputs, constants, then results in order."""
+        yield from self._inputs
+        yield from self._constants
+        for node in self.nodes:
+            yield from node.results
+
+    def value(self, name: str) -> Value:
+        """The value of this name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self._names[name]
+
+    def is_output(self, value: Value) -> bool:
+        """Whether callers see the value: as an output or as the new content of a state."""
+        return any(value is v for _, v in self._outputs) or any(
+            value is state.output for state in self._states
+        )
+
+    def symbols(self) -> frozenset[str]:
+        """All symbols in types of values and attributes of nodes."""
+        tensor_types = (v.type for v in self.values() if isinstance(v.type, TensorType))
+        found = {s for t in tensor_types for s in free_symbols(*(t.shape or ()))}
+        return frozenset(found.union(*(node.op.symbols() for node in self.nodes)))
+
+    def node_of_source(self, source: str) -> Node | None:
+        """The node that covers a node of the imported model, if it is still there."""
+        return next((node for node in self.nodes if source in node.sources), None)
+
+    # ── Building ────────────────────────────────────────────────────────────────────
+
+    def add_input(self, name: str, type: Type) -> Value:
+        """Append an input."""
+        value = Value(self.unique_name(name), type)
+        self._register(value)
+        self._inputs.append(value)
+        return value
+
+    def add_constant(self, data: Any, name: str = "c") -> Value:
+        """Add a constant; ``data`` is anything NumPy takes, and becomes read-only."""
+        array = np.asarray(data)
+        if array.flags.writeable:
+            array = array.copy() if array.base is not None else array
+            array.flags.writeable = False
+        value = Value(self.unique_name(name), type_of(array), data=array)
+        self._register(value)
+        self._constants[value] = None
+        return value
+
+    def add(
+        self,
+        op: Op,
+        *operands: Value | None,
+        names: Sequence[str] = (),
+        types: Sequence[Type] | None = None,
+        sources: Iterable[str] = (),
+        before: Node | None = None,
+    ) -> Node:
+        """Append a node, or insert it before another.
+
+        Args:
+            op: what it does.
+            operands: what it reads; trailing ``None`` are dropped.
+            names: wishes for the results' names; made unique, by default the op's name.
+            types: the results' types; inferred by the op where not given.
+            sources: names of the imported model's nodes that it covers.
+            before: a node of this graph; by default the new node comes last.
+
+        Raises:
+            OpError: the operands do not fit, or types are needed and not given.
+            GraphError: an operand belongs to another graph.
+        """
+        trimmed = _trim(operands)
+        self._check_operands(op, trimmed)
+        result_types = tuple(types) if types is not None else infer_types(op, trimmed)
+        node = Node(op, trimmed, tuple(dict.fromkeys(sources)))
+        wishes = [*names, *op.results[len(names) :]] if names else [op.name] * len(result_types)
+        wishes += [op.name] * (len(result_types) - len(wishes))
+        node._results = tuple(
+            Value(self.unique_name(wish.lstrip("*")), type, node=node)
+            for wish, type in zip(wishes, result_types, strict=False)
+        )
+        for result in node._results:
+            self._register(result)
+        for index, operand in enumerate(trimmed):
+            if operand is not None:
+                operand._uses[Use(node, index)] = None
+        self._link(node, before)
+        return node
+
+    def set_outputs(self, outputs: Iterable[Value | tuple[str, Value]]) -> None:
+        """Declare the outputs: values, or (name, value) where the name differs from the value's.
+
+        Raises:
+            GraphError: a value is not of this graph, or two outputs have one name.
+        """
+        pairs = [(o.name, o) if isinstance(o, Value) else o for o in outputs]
+        for name, value in pairs:
+            if self._names.get(value.name) is not value:
+                raise GraphError(f"output {name!r} (%{value.name}) is not a value of graph {self.name!r}")
+        if len({name for name, _ in pairs}) < len(pairs):
+            raise GraphError(f"graph {self.name!r} has two outputs of one name; names: {[n for n, _ in pairs]}")
+        self._outputs = pairs
+
+    def add_state(self, input: Value, output: Value) -> None:
+        """Declare that ``output`` is the content of ``input`` at the next run.
+
+        Raises:
+            GraphError: ``input`` is not a graph input, or their types differ.
+        """
+        if not any(input is value for value in self._inputs):
+            raise GraphError(f"the state %{input.name} is not an input of graph {self.name!r}")
+        if input.type != output.type:
+            raise GraphError(f"the state %{input.name} is {input.type}, its successor %{output.name} {output.type}")
+        self._states.append(State(input, output))
+
+    # ── Changing ────────────────────────────────────────────────────────────────────
+
+    def replace_uses(self, old: Value, new: Value) -> None:
+        """Let everything that reads ``old`` (outputs and states too) read ``new``."""
+        if old is new:
+            return
+        for use in old.uses:
+            self.set_operand(use.node, use.index, new)
+        self._outputs = [(name, new if value is old else value) for name, value in self._outputs]
+        self._states = [State(s.input, new if s.output is old else s.output) for s in self._states]
+
+    def set_operand(self, node: Node, index: int, value: Value | None) -> None:
+        """Let one operand of a node read another value."""
+        old = node._operands[index]
+        if old is not None:
+            old._uses.pop(Use(node, index), None)
+        if value is not None:
+            value._uses[Use(node, index)] = None
+        node._operands = (*node._operands[:index], value, *node._operands[index + 1 :])
+
+    def remove(self, node: Node) -> None:
+        """Remove a node whose results nobody reads.
+
+        Raises:
+            GraphError: a result is still read.
+        """
+        for result in node.results:
+            if result._uses or self.is_output(result):
+                raise GraphError(f"%{result.name} is still used; replace its uses before removing its node")
+        for index, operand in enumerate(node._operands):
+            if operand is not None:
+                operand._uses.pop(Use(node, index), None)
+        for result in node.results:
+            del self._names[result.name]
+        self._unlink(node)
+
+    def remove_constant(self, value: Value) -> None:
+        """Remove a constant that nobody reads.
+
+        Raises:
+            GraphError: it is still read, or is not a constant of this graph.
+        """
+        if value not in self._constants or value._uses or self.is_output(value):
+            raise GraphError(f"%{value.name} is not an unused constant of graph {self.name!r}")
+        del self._constants[value]
+        del self._names[value.name]
+
+    def remove_input(self, value: Value) -> None:
+        """Remove an input that nobody reads.
+
+        Raises:
+            GraphError: it is still read.
+        """
+        if value._uses or self.is_output(value):
+            raise GraphError(f"the input %{value.name} is still used")
+        self._inputs.remove(value)
+        del self._names[value.name]
+
+    def rename(self, value: Value, name: str) -> None:
+        """Give a value another name, made unique."""
+        if value.name != name:
+            del self._names[value.name]
+            value._name = self.unique_name(name)
+            self._names[value.name] = value
+
+    def unique_name(self, wish: str) -> str:
+        """``wish``, with a number behind it where the name is taken."""
+        if wish and wish not in self._names:
+            return wish
+        base = re.sub(r"_\d+$", "", wish) or "v"
+        while True:
+            count = self._counters[base] = self._counters.get(base, 0) + 1
+            if f"{base}_{count}" not in self._names:
+                return f"{base}_{count}"
+
+    def move_before(self, node: Node, anchor: Node) -> None:
+        """Move a node in the order; the caller keeps the order topological."""
+        self._unlink(node)
+        self._link(node, anchor)
+
+    # ── Bookkeeping ─────────────────────────────────────────────────────────────────
+
+    def _register(self, value: Value) -> None:
+        self._names[value.name] = value
+
+    def _check_operands(self, op: Op, operands: tuple[Value | None, ...]) -> None:
+        check_arity(op, operands)
+        for value in operands:
+            if value is not None and self._names.get(value.name) is not value:
+                raise GraphError(f"%{value.name}, an operand of {op.name}, is not a value of graph {self.name!r}")
+
+    def _link(self, node: Node, before: Node | None) -> None:
+        node._graph = self
+        node._next = before
+        node._previous = self._last if before is None else before._previous
+        if node._previous is None:
+            self._first = node
+        else:
+            node._previous._next = node
+        if before is None:
+            self._last = node
+        else:
+            before._previous = node
+        self._length += 1
+
+    def _unlink(self, node: Node) -> None:
+        if node._previous is None:
+            self._first = node._next
+        else:
+            node._previous._next = node._next
+        if node._next is None:
+            self._last = node._previous
+        else:
+            node._next._previous = node._previous
+        node._graph = None
+        self._length -= 1
+
+
+def check_arity(op: Op, operands: Sequence[Value | None]) -> None:
+    """Check that the operands match the declared ones in number and presence.
+
+    Raises:
+        OpError: too many, too few, or a required one is absent.
+    """
+    specs = op.operand_specs()
+    if len(operands) > len(specs) and not (specs and specs[-1].variadic):
+        raise OpError(f"{op.name} takes at most {len(specs)} operands, got {len(operands)}")
+    for index, spec in enumerate(specs):
+        given = index < len(operands) and operands[index] is not None
+        if not (given or spec.optional or spec.variadic):
+            raise OpError(f"{op.name} needs the operand {spec.name!r}")
+
+
+def infer_types(op: Op, operands: Sequence[Value | None]) -> tuple[Type, ...]:
+    """The result types that the op infers, always as a tuple.
+
+    Raises:
+        OpError: the operands do not fit, or the op can't infer types.
+    """
+    try:
+        inferred = op.infer(*(None if v is None else v.type for v in operands))
+    except OpError as error:
+        raise OpError(f"{op.name}: {error}") from error
+    except ValueError as error:  # an unknown rank, from TensorType.dims
+        raise OpError(f"{op.name}: {error}") from error
+    if inferred is None:
+        raise OpError(f"{op.name} cannot infer its result types; declare them")
+    return inferred if isinstance(inferred, tuple) else (inferred,)
+
+
+def _trim(operands: tuple[Value | None, ...]) -> tuple[Value | None, ...]:
+    end = len(operands)
+    while end and operands[end - 1] is None:
+        end -= 1
+    return operands[:end]
+
+
+def _next_attached(node: Node | None) -> Node | None:
+    while node is not None and not node.is_attached:
+        node = node._next
+    return node

@@ -1,0 +1,152 @@
+"""Rewriting: what a pass may do to a graph, and what is recorded about it.
+
+A rule looks at one node and returns the values that replace its results. The
+rewriter inserts the new nodes in front of the matched one, moves uses and names
+over, removes what became dead, and hands the sources of all nodes that went to
+the nodes that came, so that every kernel can later say which nodes of the model
+it covers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gie_core.ir.graph import Graph, GraphError, Node, Value
+from gie_core.ir.op import Op
+from gie_core.ir.types import Type
+
+__all__ = ["Hit", "Refusal", "Replacement", "Rewriter", "Rule", "is_dead", "remove_dead"]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a rule that looked at a node left it alone: shown by ``--why-not``."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One application of a rule: the node it matched, as text, and what came instead."""
+
+    node: str
+    sources: tuple[str, ...]
+    replacement: tuple[str, ...]
+
+
+Replacement = Value | Sequence[Value] | Refusal | None
+Rule = Callable[[Node, "Rewriter"], Replacement]
+
+
+class Rewriter:
+    """Gives a rule the means to build its replacement, in front of the matched node.
+
+    Attributes:
+        graph: the graph being rewritten.
+        node: the node the rule looks at.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.hits: list[Hit] = []
+        self.refusals: list[tuple[str, str]] = []
+        self._node: Node | None = None
+        self._added: list[Node] = []
+
+    @property
+    def node(self) -> Node:
+        if self._node is None:
+            raise GraphError("a rewriter builds nodes only while a rule is running")
+        return self._node
+
+    def add(self, op: Op, *operands: Value | None, name: str | None = None, type: Type | None = None) -> Value:
+        """Insert a node with one result in front of the matched node."""
+        return self.add_node(op, *operands, names=[name] if name else (), types=[type] if type else None).result
+
+    def add_node(
+        self,
+        op: Op,
+        *operands: Value | None,
+        names: Sequence[str] = (),
+        types: Sequence[Type] | None = None,
+    ) -> Node:
+        """Insert a node in front of the matched node."""
+        node = self.graph.add(op, *operands, names=names, types=types, before=self.node)
+        self._added.append(node)
+        return node
+
+    def constant(self, data: Any, name: str = "c") -> Value:
+        """A new constant."""
+        return self.graph.add_constant(data, name)
+
+    def apply(self, rule: Rule, node: Node) -> bool:
+        """Let a rule look at a node; carry out what it returns. True if it replaced the node."""
+        self._node, self._added = node, []
+        try:
+            outcome = rule(node, self)
+        finally:
+            self._node = None
+        if outcome is None or isinstance(outcome, Refusal):
+            if isinstance(outcome, Refusal):
+                self.refusals.append((_describe(node), outcome.reason))
+            self._discard_added()
+            return False
+        self._replace(node, [outcome] if isinstance(outcome, Value) else outcome)
+        return True
+
+    def _replace(self, node: Node, values: Sequence[Value]) -> None:
+        if len(values) != len(node.results):
+            raise GraphError(f"{len(values)} values were given to replace the {len(node.results)} results of {node}")
+        text, names = _describe(node), [result.name for result in node.results]
+        quantizations = [result.quantization for result in node.results]
+        for old, new in zip(node.results, values, strict=True):
+            self.graph.replace_uses(old, new)
+        removed = remove_dead(self.graph, [node, *self._added])
+        self._pass_on_sources(removed)
+        for name, quantization, new in zip(names, quantizations, values, strict=True):
+            if new.node in self._added and new.node is not None and new.node.is_attached:
+                self.graph.rename(new, name)
+                new.quantization = new.quantization or quantization
+        self.hits.append(Hit(text, node.sources, tuple(f"%{v.name}" for v in values)))
+
+    def _pass_on_sources(self, removed: Sequence[Node]) -> None:
+        """New nodes cover what the removed ones covered, in the order of the old graph."""
+        gone = [source for node in reversed(removed) if node not in self._added for source in node.sources]
+        for node in self._added:
+            node.sources = tuple(dict.fromkeys([*node.sources, *gone]))
+
+    def _discard_added(self) -> None:
+        remove_dead(self.graph, self._added)
+
+
+def is_dead(node: Node) -> bool:
+    """Whether nobody reads any of the node's results."""
+    return not any(result.uses or node.graph.is_output(result) for result in node.results)
+
+
+def remove_dead(graph: Graph, candidates: Sequence[Node]) -> list[Node]:
+    """Remove the candidates that nobody reads, then what only they read; returns what went."""
+    removed: list[Node] = []
+    pending = [node for node in candidates if node.is_attached]
+    while pending:
+        node = pending.pop()
+        if not node.is_attached or not is_dead(node):
+            continue
+        operands = node.operands
+        graph.remove(node)
+        removed.append(node)
+        for operand in operands:
+            if operand is None or operand.uses or graph.is_output(operand):
+                continue
+            if operand.node is not None:
+                pending.append(operand.node)
+            elif operand.data is not None:
+                graph.remove_constant(operand)
+    return removed
+
+
+def _describe(node: Node) -> str:
+    results = ", ".join(f"%{r.name}" for r in node.results)
+    return f"{results} = {node.op.name}"

@@ -231,7 +231,8 @@ def _clamped_to_wide(whole: Array, wide: DType, low: int, high: int) -> Array:
     integers = inside.astype(wide.numpy)
     if wide is DType.U64:
         integers = np.where(inside < 0, inside.astype(np.int64).astype(np.uint64), integers)
-    integers = np.where(whole < low, np.asarray(low & (1 << 64) - 1, np.uint64).astype(wide.numpy), integers)
+    lowest = np.asarray(low % (1 << 64), np.uint64).astype(wide.numpy)
+    integers = np.where(whole < low, lowest, integers)
     return np.where(whole >= float(high + 1), wide.numpy.type(high), integers)
 
 

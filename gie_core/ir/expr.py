@@ -47,7 +47,9 @@ __all__ = [
 
 # Names that the text form reads as something else; function and type names are not among
 # them, because those are always followed by a parenthesis.
-RESERVED_WORDS = frozenset("and or xor not true false inf nan let over".split())
+RESERVED_WORDS = frozenset(
+    {"and", "or", "xor", "not", "true", "false", "inf", "nan", "let", "over"}
+)
 
 
 class Expr:
@@ -224,7 +226,9 @@ def params_of(*exprs: Expr) -> dict[str, DType]:
     found: dict[str, DType] = {}
     for node in walk(exprs):
         if isinstance(node, Param) and found.setdefault(node.name, node.dtype) is not node.dtype:
-            raise ExprTypeError(f"parameter {node.name!r} is both {found[node.name]} and {node.dtype}")
+            raise ExprTypeError(
+                f"parameter {node.name!r} is both {found[node.name]} and {node.dtype}"
+            )
     return found
 
 
@@ -262,7 +266,9 @@ def substitute_all(exprs: Sequence[Expr], replacements: Mapping[str, Expr]) -> t
             case Param(name, dtype):
                 rebuilt[node] = new = replacements.get(name, node)
                 if new.dtype is not dtype:
-                    raise ExprTypeError(f"parameter {name!r} is {dtype}, its replacement {new.dtype}")
+                    raise ExprTypeError(
+                        f"parameter {name!r} is {dtype}, its replacement {new.dtype}"
+                    )
             case Apply(function, args):
                 rebuilt[node] = Apply(function, tuple(rebuilt[arg] for arg in args))
             case Cast(arg, dtype, rounding, saturate):
@@ -324,15 +330,15 @@ class Program:
             _check_index(param, self.axes)
         unknown = [axis for axis in self.axes if axis not in axes_of(self.params)]
         if unknown:
-            raise ExprTypeError(f"no parameter is indexed by axis {unknown[0]!r}, so its extent is unknown")
+            raise ExprTypeError(f"no parameter has axis {unknown[0]!r}, so its extent is unknown")
         if not self.results:
             raise ExprTypeError("a program needs at least one result")
         declared = {param.name: param.dtype for param in self.params}
         for name, dtype in params_of(*self.results).items():
             if name not in declared:
-                raise ExprTypeError(f"the results use {name!r}, which is not a parameter of the program")
+                raise ExprTypeError(f"the results use {name!r}, which is no parameter")
             if dtype is not declared[name]:
-                raise ExprTypeError(f"parameter {name!r} is {declared[name]}, but the results use it as {dtype}")
+                raise ExprTypeError(f"{name!r} is declared {declared[name]} but used as {dtype}")
 
     def __str__(self) -> str:
         from gie_core.ir.expr_text import format_program  # the text form is built on this module
@@ -356,7 +362,8 @@ def iteration_shape(program: Program, shapes: Sequence[Sequence[Dim]]) -> tuple[
     extents: dict[str | int, tuple[Dim, str]] = {}
     for param, shape in zip(program.params, shapes, strict=True):
         if len(shape) != len(param.index):
-            raise ExprTypeError(f"operand {param.name!r} has rank {len(shape)}, but its index names {len(param.index)}")
+            ranks = f"{len(shape)}, but its index has rank {len(param.index)}"
+            raise ExprTypeError(f"operand {param.name!r} has rank {ranks}")
         for axis, extent in zip(param.index, shape, strict=True):
             known, first = extents.setdefault(axis, (1 if axis == 1 else extent, param.name))
             if known == extent:
@@ -364,7 +371,8 @@ def iteration_shape(program: Program, shapes: Sequence[Sequence[Dim]]) -> tuple[
             found = f"{format_dim(extent)} in operand {param.name!r}"
             if axis == 1:
                 raise ExprTypeError(f"a dimension indexed by 1 has extent {found}")
-            raise ExprTypeError(f"axis {axis!r} has extent {format_dim(known)} in operand {first!r} but {found}")
+            expected = f"{format_dim(known)} in operand {first!r}"
+            raise ExprTypeError(f"axis {axis!r} has extent {expected} but {found}")
     return tuple(extents[axis][0] for axis in program.axes)
 
 
@@ -373,7 +381,7 @@ def iteration_shape(program: Program, shapes: Sequence[Sequence[Dim]]) -> tuple[
 
 def _check_name(name: str, what: str) -> None:
     if not (name.isidentifier() and name.isascii()) or name in RESERVED_WORDS:
-        raise ExprTypeError(f"{name!r} cannot name a {what}; use a letter followed by letters, digits or _")
+        raise ExprTypeError(f"{name!r} cannot name a {what}; use letters, digits and _")
 
 
 def _check_names(names: Sequence[str], what: str) -> None:
@@ -387,9 +395,11 @@ def _check_index(param: Parameter, axes: Sequence[str]) -> None:
     named = [entry for entry in param.index if entry != 1]
     for entry in named:
         if entry not in axes:
-            raise ExprTypeError(f"parameter {param.name!r} is indexed by {entry!r}, which is no axis of the program")
+            raise ExprTypeError(
+                f"{entry!r} in the index of {param.name!r} is no axis of the program"
+            )
         if named.count(entry) > 1:
-            raise ExprTypeError(f"parameter {param.name!r} is indexed by axis {entry!r} twice")
+            raise ExprTypeError(f"axis {entry!r} occurs twice in the index of {param.name!r}")
 
 
 def _literal_value(value: bool | int | float, dtype: DType) -> bool | int | float:

@@ -101,7 +101,7 @@ def result_dtype(name: str, operands: Sequence[DType]) -> DType:
     dtype = alike[0]
     if any(other is not dtype for other in alike):
         types = " and ".join(map(str, alike))
-        raise ExprTypeError(f"{name!r} needs operands of one type, not {types}; cast one explicitly")
+        raise ExprTypeError(f"{name!r} needs operands of one type, not {types}; cast explicitly")
     if kind_of(dtype) not in function.kinds:
         raise ExprTypeError(f"{name!r} takes {_describe(function.kinds)}, not {dtype}")
     return DType.BOOL if function.predicate else dtype

@@ -1,4 +1,4 @@
-"""The pointwise language on NumPy: the primitive functions, and an evaluator of expressions.
+"""The pointwise language on NumPy: an evaluator of expressions and programs.
 
 Values are held in the compute dtype of their element type (see ``conversion``); every result
 of a primitive is rounded, or wrapped, to the type before it is used again. Each distinct node
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,10 @@ from gie_core.ir.expr import (
     operands_of,
     walk,
 )
+from gie_core.ir.numpy_functions import NUMPY_FUNCTIONS
 from gie_core.ir.types import DType
 
-__all__ = ["NUMPY_FUNCTIONS", "Evaluator", "arrange", "evaluate_expr", "evaluate_program"]
+__all__ = ["Evaluator", "arrange", "evaluate_expr", "evaluate_program"]
 
 Kernel = Callable[..., Any]
 
@@ -45,13 +47,14 @@ def evaluate_program(program: Program, arrays: Sequence[Array]) -> tuple[Array, 
     Raises:
         GieError: the number, a dtype, a rank or an extent of the operands does not fit.
     """
-    shape = iteration_shape(program, [array.shape for array in arrays])
+    iteration_shape(program, [array.shape for array in arrays])  # checks them
     arranged = {
         param.name: arrange(array, param.index, program.axes)
         for param, array in zip(program.params, arrays, strict=True)
     }
+    shape = np.broadcast_shapes(*(array.shape for array in arranged.values()))
     results = Evaluator(program.results)(arranged)
-    return tuple(np.array(np.broadcast_to(r, shape), order="C") if r.shape != shape else r for r in results)
+    return tuple(_expand(result, shape) for result in results)
 
 
 def evaluate_expr(expr: Expr, arrays: Mapping[str, Array]) -> Array:
@@ -61,6 +64,10 @@ def evaluate_expr(expr: Expr, arrays: Mapping[str, Array]) -> Array:
         GieError: a parameter has no array, or one of another dtype.
     """
     return Evaluator((expr,))(arrays)[0]
+
+
+def _expand(array: Array, shape: tuple[int, ...]) -> Array:
+    return array if array.shape == shape else np.array(np.broadcast_to(array, shape), order="C")
 
 
 def arrange(array: Array, index: Sequence[str | int], axes: Sequence[str]) -> Array:
@@ -126,7 +133,9 @@ class Evaluator:
         return stored.copy() if borrowed else stored
 
 
-def _plan(nodes: Sequence[Expr], slots: Mapping[Expr, int], results: frozenset[Expr]) -> list[_Step]:
+def _plan(
+    nodes: Sequence[Expr], slots: Mapping[Expr, int], results: frozenset[Expr]
+) -> list[_Step]:
     last_use: dict[Expr, Expr] = {}
     exposed = set(results)  # nodes whose memory may be seen under another name
     for node in nodes:
@@ -161,7 +170,7 @@ def _may_take(node: Expr, kernel: Kernel, operand: Expr) -> bool:
 
 
 def _run(step: _Step, values: list[Any]) -> None:
-    operands = [values[slot] for slot in step.operands]
+    operands: list[Array] = [values[slot] for slot in step.operands]
     spare = None if step.reuse is None else values[step.reuse]
     if isinstance(spare, np.ndarray) and all(o.shape in ((), spare.shape) for o in operands):
         result = step.kernel(*operands, out=spare)
@@ -177,7 +186,8 @@ def _kernel(node: Expr) -> tuple[Kernel, Callable[[Array], Array] | None]:
         case Apply(function):
             return NUMPY_FUNCTIONS[function], _finish(function, node.dtype)
         case Cast(arg, dtype, rounding, saturate):
-            return lambda values: convert(values, arg.dtype, dtype, rounding, saturate), None
+            options = {"rounding": rounding, "saturate": saturate}
+            return partial(convert, source=arg.dtype, target=dtype, **options), None
         case _:
             raise TypeError(f"{type(node).__name__} is not computed")
 
@@ -186,7 +196,7 @@ def _finish(function: str, dtype: DType) -> Callable[[Array], Array] | None:
     """Round or wrap a primitive's result to its type, unless it is right already."""
     if compute_dtype(dtype) == dtype.numpy or function in ("min", "max", "select"):
         return None
-    return lambda values: (round_float if dtype.is_float else wrap)(values, dtype)
+    return partial(round_float if dtype.is_float else wrap, dtype=dtype)
 
 
 def _load(param: Param, arrays: Mapping[str, Array]) -> Array:
@@ -200,115 +210,3 @@ def _load(param: Param, arrays: Mapping[str, Array]) -> Array:
 
 def _literal_array(literal: Literal) -> Array:
     return np.asarray(literal.value, compute_dtype(literal.dtype))
-
-
-# ── Primitive functions, on arrays of the compute dtype ─────────────────────────────
-
-
-def _is_float(array: Any) -> bool:
-    return array.dtype.kind == "f"
-
-
-def _divide(a: Any, b: Any) -> Any:
-    if _is_float(a):
-        return np.divide(a, b)
-    return np.floor_divide(a - np.fmod(a, b), b)  # toward zero
-
-
-def _floor_divide(a: Any, b: Any) -> Any:
-    return np.floor(np.divide(a, b)) if _is_float(a) else np.floor_divide(a, b)
-
-
-def _maximum(a: Any, b: Any) -> Any:
-    result = np.maximum(a, b)
-    if not _is_float(result) or result.all():
-        return result
-    # NumPy leaves open which of two zeros is the larger; +0.0 is.
-    return np.where(np.equal(a, 0) & np.equal(b, 0), a + b, result)
-
-
-def _minimum(a: Any, b: Any) -> Any:
-    result = np.minimum(a, b)
-    if not _is_float(result) or result.all():
-        return result
-    return np.where(np.equal(a, 0) & np.equal(b, 0), -(-a - b), result)
-
-
-def _power(a: Any, b: Any) -> Any:
-    if _is_float(a) or a.dtype.kind == "u":
-        return np.power(a, b)
-    power = np.power(a, np.maximum(b, 0))
-    # A negative exponent: 1/aⁿ truncated, which is 0 unless a is 1 or −1.
-    inverse = np.where(a == -1, 1 - 2 * (b & 1), a == 1).astype(a.dtype)
-    return np.where(b < 0, inverse, power)
-
-
-def _rsqrt(a: Any) -> Any:
-    return np.divide(a.dtype.type(1), np.sqrt(a))
-
-
-def _erf(a: Any) -> Any:
-    from scipy import special  # large, and seldom needed
-
-    return special.erf(a)
-
-
-NUMPY_FUNCTIONS: dict[str, Kernel] = {
-    "+": np.add,
-    "-": np.subtract,
-    "*": np.multiply,
-    "/": _divide,
-    "//": _floor_divide,
-    "%": np.remainder,
-    "fmod": np.fmod,
-    "min": _minimum,
-    "max": _maximum,
-    "neg": np.negative,
-    "abs": np.absolute,
-    "sign": np.sign,
-    "==": np.equal,
-    "!=": np.not_equal,
-    "<": np.less,
-    "<=": np.less_equal,
-    ">": np.greater,
-    ">=": np.greater_equal,
-    "and": np.logical_and,
-    "or": np.logical_or,
-    "xor": np.logical_xor,
-    "not": np.logical_not,
-    "&": np.bitwise_and,
-    "|": np.bitwise_or,
-    "^": np.bitwise_xor,
-    "~": np.invert,
-    "<<": np.left_shift,
-    ">>": np.right_shift,
-    "select": np.where,
-    "floor": np.floor,
-    "ceil": np.ceil,
-    "trunc": np.trunc,
-    "round": np.rint,
-    "sqrt": np.sqrt,
-    "isnan": np.isnan,
-    "isinf": np.isinf,
-    "pow": _power,
-    "exp": np.exp,
-    "exp2": np.exp2,
-    "expm1": np.expm1,
-    "log": np.log,
-    "log2": np.log2,
-    "log1p": np.log1p,
-    "rsqrt": _rsqrt,
-    "erf": _erf,
-    "sin": np.sin,
-    "cos": np.cos,
-    "tan": np.tan,
-    "asin": np.arcsin,
-    "acos": np.arccos,
-    "atan": np.arctan,
-    "sinh": np.sinh,
-    "cosh": np.cosh,
-    "tanh": np.tanh,
-    "asinh": np.arcsinh,
-    "acosh": np.arccosh,
-    "atanh": np.arctanh,
-}

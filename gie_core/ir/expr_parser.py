@@ -15,7 +15,7 @@ It is safe on untrusted text: length and nesting are bounded, and the work is li
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -181,7 +181,8 @@ class _Parser:
         self._expect(":")
         token = self._next()
         if token.text not in _DTYPES:
-            self._fail(f"{token.text!r} is not an element type{did_you_mean(token.text, [*_DTYPES])}", token)
+            hint = did_you_mean(token.text, [*_DTYPES])
+            self._fail(f"{token.text!r} is not an element type{hint}", token)
         dtype = _DTYPES[token.text]
         try:
             self.declare(name, Param(name, dtype))
@@ -224,14 +225,15 @@ class _Parser:
         token = self._token
         value = self._expression(1)
         if isinstance(value, _Number):
-            self._fail(f"the type of {value.token.text} is unknown; write for example f32({value.token.text})", token)
+            text = value.token.text
+            self._fail(f"the type of {text} is unknown; write for example f32({text})", token)
         return value
 
     def _expression(self, least: int) -> Expr | _Number:
         """Operators that bind at least as tightly as ``least``, and their operands."""
         self._nesting += 1
         if self._nesting > _MAX_NESTING:
-            self._fail(f"the expression nests deeper than {_MAX_NESTING}; name a part of it with let")
+            self._fail(f"the expression nests deeper than {_MAX_NESTING}; name a part with let")
         left = self._prefix(least)
         compared = False
         while (precedence := PRECEDENCE.get(self._token.text, 0)) >= least:
@@ -273,7 +275,8 @@ class _Parser:
         if self._accept("("):
             return self._cast(token) if token.text in _DTYPES else self._call(token)
         if token.text not in self._names:
-            self._fail(f"there is no name {token.text!r} here{did_you_mean(token.text, [*self._names])}", token)
+            hint = did_you_mean(token.text, [*self._names])
+            self._fail(f"there is no name {token.text!r} here{hint}", token)
         return self._names[token.text]
 
     def _number(self, token: _Token) -> _Number:
@@ -282,31 +285,31 @@ class _Parser:
         return _Number(int(token.text) if token.text.isdigit() else float(token.text), token)
 
     def _call(self, token: _Token) -> Expr:
-        if token.text in ("and", "or", "xor", "not"):
-            self._fail(f"expected an expression, not {token.text!r}", token)
         return self._apply(token.text, [self._expression(1) for _ in self._items(")")], token)
 
     def _cast(self, token: _Token) -> Expr:
         dtype = _DTYPES[token.text]
         value = self._expression(1)
-        rounding, saturate = None, False
-        while self._accept(","):
-            mode = self._next()
-            if mode.text in ROUNDINGS and rounding is None and not saturate:
-                rounding = mode.text
-            elif mode.text == "sat" and not saturate:
-                saturate = True
-            else:
-                self._fail(f"expected a rounding ({', '.join(ROUNDINGS)}) or sat, not {mode.text!r}", mode)
-        self._expect(")")
-        if isinstance(value, _Number):
-            if rounding or saturate:
-                self._fail(f"the type of {value.token.text} is unknown, so its cast needs one", value.token)
+        if isinstance(value, _Number):  # not a cast: the literal of that type
+            self._expect(")")
             return self._literal(value, dtype)
+        rounding = self._next().text if self._accept_mode(ROUNDINGS) else None
+        saturate = self._accept_mode(("sat",)) and self._next().text == "sat"
+        if self._token.text == ",":
+            self._fail(
+                f"after the value of a cast come a rounding ({', '.join(ROUNDINGS)}) and sat"
+            )
+        self._expect(")")
         try:
             return cast(value, dtype, rounding, saturate)
         except ExprTypeError as error:
             self._fail(str(error), token)
+
+    def _accept_mode(self, modes: Sequence[str]) -> bool:
+        """Step over a comma that is followed by one of the modes."""
+        found = self._token.text == "," and self._tokens[self._at + 1].text in modes
+        self._at += found
+        return found
 
     def _apply(self, name: str, operands: list[Expr | _Number], token: _Token) -> Expr:
         """Give bare numbers the type of their siblings, then apply."""
@@ -317,7 +320,9 @@ class _Parser:
             text = numbers[-1].token.text
             self._fail(f"no operand of {name!r} has a type; write for example f32({text})", token)
         try:
-            args = [self._literal(o, typed[0].dtype) if isinstance(o, _Number) else o for o in operands]
+            args = [
+                o if isinstance(o, Expr) else self._literal(o, typed[0].dtype) for o in operands
+            ]
             return Apply(name, tuple(args))
         except ExprTypeError as error:
             self._fail(str(error), token)
@@ -350,7 +355,7 @@ class _Parser:
         if not self._accept(text):
             self._fail(f"expected {text!r}, not {self._token.text or 'the end'!r}")
 
-    def _items(self, closing: str):
+    def _items(self, closing: str) -> Iterator[None]:
         """Yield once for each item of a comma-separated list, up to and past ``closing``."""
         if self._accept(closing):
             return

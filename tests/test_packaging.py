@@ -27,7 +27,7 @@ DISTRIBUTIONS = {
 PLUGINS = [name for name in DISTRIBUTIONS if name != "gie-core"]
 FRAMEWORKS = {"caffe", "onnx", "onnxruntime", "tensorflow", "torch"}
 
-tested_wheels = pytest.mark.skipif(
+needs_wheels = pytest.mark.skipif(
     "GIE_TESTED_WHEELS" not in os.environ, reason="tox names the wheels it tests; this is not tox"
 )
 
@@ -55,7 +55,7 @@ def files(distribution: str) -> set[str]:
         return set(archive.namelist())
 
 
-@tested_wheels
+@needs_wheels
 def test_the_tests_see_the_wheel_and_not_the_checkout() -> None:
     assert Path(gie_core.__file__).is_relative_to(sys.prefix)
 
@@ -116,7 +116,7 @@ def test_uv_lock_is_ignored() -> None:
     assert "uv.lock" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
 
 
-@tested_wheels
+@needs_wheels
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 def test_a_wheel_is_typed_and_holds_its_own_package_only(distribution: str) -> None:
     package = module(distribution)
@@ -124,7 +124,7 @@ def test_a_wheel_is_typed_and_holds_its_own_package_only(distribution: str) -> N
     assert {name.split("/")[0].split("-")[0] for name in files(distribution)} == {package}
 
 
-@tested_wheels
+@needs_wheels
 def test_the_core_wheel_carries_the_licence_and_the_demo() -> None:
     inside = files("gie-core")
     digits = ROOT / "examples" / "digits"
@@ -135,7 +135,7 @@ def test_the_core_wheel_carries_the_licence_and_the_demo() -> None:
     assert any(name.endswith("licenses/LICENSE") for name in inside)
 
 
-@tested_wheels
+@needs_wheels
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 def test_a_wheel_is_small(distribution: str) -> None:
     with wheel(distribution) as archive:

@@ -13,13 +13,11 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gie_core.ir.types import DType
+from gie_core.ir.types import Array, DType
 
 __all__ = [
     "ROUNDINGS",
-    "Array",
     "compute_dtype",
     "convert",
     "integer_range",
@@ -28,8 +26,6 @@ __all__ = [
     "round_scalar",
     "wrap",
 ]
-
-Array = NDArray[Any]
 
 # How a float becomes an integer; the keys are the rounding modes of the language.
 _TO_WHOLE: dict[str, Callable[..., Any]] = {
@@ -211,10 +207,11 @@ def _finite_values(dtype: DType) -> Array:
 def _float_to_integer(values: Array, target: DType, rounding: str, saturate: bool) -> Array:
     """NaN gives 0; what exceeds the bounds saturates; without ``saturate`` the low bits remain."""
     whole = np.asarray(_TO_WHOLE[rounding](values))
-    np.copyto(whole, 0, where=np.isnan(whole))
+    if np.isnan(np.min(whole, initial=0)):
+        np.copyto(whole, 0, where=np.isnan(whole))
     if saturate and target.bits <= 16:
         # The common case, quantization: both bounds are exact in float32.
-        return np.clip(whole, *integer_range(target)).astype(compute_dtype(target))
+        return np.clip(whole, *integer_range(target), out=whole).astype(compute_dtype(target))
     wide = DType.U64 if target is DType.U64 else DType.I64
     low, high = integer_range(target if saturate else wide)
     if target is DType.U64 and not saturate:

@@ -16,9 +16,15 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-from gie_core.ir.conversion import ROUNDINGS, integer_range, round_scalar
-from gie_core.ir.dims import Dim, format_dim
-from gie_core.ir.expr_functions import FUNCTIONS, ExprTypeError, kind_of, result_dtype
+from gie_core.ir.expr_types import (
+    FUNCTIONS,
+    ExprTypeError,
+    can_overflow,
+    kind_of,
+    literal_value,
+    result_dtype,
+    rounding_of,
+)
 from gie_core.ir.types import DType
 
 __all__ = [
@@ -36,7 +42,6 @@ __all__ = [
     "cast",
     "count_nodes",
     "is_exact",
-    "iteration_shape",
     "operands_of",
     "params_of",
     "rename",
@@ -121,7 +126,7 @@ class Literal(Expr):
     dtype: DType
 
     def __new__(cls, value: bool | int | float, dtype: DType) -> Literal:
-        held = _literal_value(value, dtype)
+        held = literal_value(value, dtype)
         key = held.hex() if isinstance(held, float) else held
         return _interned(cls, (key, dtype), value=held, dtype=dtype)
 
@@ -167,8 +172,8 @@ class Cast(Expr):
         if arg.dtype is dtype:
             raise ExprTypeError(f"the argument of a cast to {dtype} already has that type")
         kind_of(dtype)
-        rounding = _normal_rounding(arg.dtype, dtype, rounding)
-        saturate = saturate and _can_overflow(arg.dtype, dtype)
+        rounding = rounding_of(arg.dtype, dtype, rounding)
+        saturate = saturate and can_overflow(arg.dtype, dtype)
         return _interned(
             cls,
             (arg, dtype, rounding, saturate),
@@ -302,6 +307,9 @@ class Parameter:
     dtype: DType
     index: tuple[str | int, ...]
 
+    def __str__(self) -> str:
+        return f"{self.name}[{','.join(map(str, self.index))}]: {self.dtype}"
+
 
 @dataclass(frozen=True)
 class Program:
@@ -351,31 +359,6 @@ def axes_of(params: Iterable[Parameter]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(a for param in params for a in param.index if isinstance(a, str)))
 
 
-def iteration_shape(program: Program, shapes: Sequence[Sequence[Dim]]) -> tuple[Dim, ...]:
-    """The shape of every result, from the operands' shapes.
-
-    Raises:
-        ExprTypeError: the number of operands, a rank or an extent does not fit.
-    """
-    if len(shapes) != len(program.params):
-        raise ExprTypeError(f"the program takes {len(program.params)} operands, not {len(shapes)}")
-    extents: dict[str | int, tuple[Dim, str]] = {}
-    for param, shape in zip(program.params, shapes, strict=True):
-        if len(shape) != len(param.index):
-            ranks = f"{len(shape)}, but its index has rank {len(param.index)}"
-            raise ExprTypeError(f"operand {param.name!r} has rank {ranks}")
-        for axis, extent in zip(param.index, shape, strict=True):
-            known, first = extents.setdefault(axis, (1 if axis == 1 else extent, param.name))
-            if known == extent:
-                continue
-            found = f"{format_dim(extent)} in operand {param.name!r}"
-            if axis == 1:
-                raise ExprTypeError(f"a dimension indexed by 1 has extent {found}")
-            expected = f"{format_dim(known)} in operand {first!r}"
-            raise ExprTypeError(f"axis {axis!r} has extent {expected} but {found}")
-    return tuple(extents[axis][0] for axis in program.axes)
-
-
 # ── Checks ──────────────────────────────────────────────────────────────────────────
 
 
@@ -400,51 +383,3 @@ def _check_index(param: Parameter, axes: Sequence[str]) -> None:
             )
         if named.count(entry) > 1:
             raise ExprTypeError(f"axis {entry!r} occurs twice in the index of {param.name!r}")
-
-
-def _literal_value(value: bool | int | float, dtype: DType) -> bool | int | float:
-    kind = kind_of(dtype)
-    if kind == "b":
-        if isinstance(value, bool):
-            return value
-        raise ExprTypeError(f"a bool is true or false, not {value}")
-    if isinstance(value, bool):
-        raise ExprTypeError(f"{str(value).lower()} is not a value of type {dtype}")
-    if kind == "f":
-        return round_scalar(_as_float(value), dtype)
-    if not isinstance(value, int):
-        raise ExprTypeError(f"{value} is not a value of type {dtype}; write an integer")
-    low, high = integer_range(dtype)
-    if not low <= value <= high:
-        raise ExprTypeError(f"{value} is outside the range of {dtype}, {low} to {high}")
-    return value
-
-
-def _as_float(value: int | float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return float("inf") if value > 0 else float("-inf")
-
-
-def _normal_rounding(source: DType, target: DType, rounding: str | None) -> str:
-    if rounding is not None and rounding not in ROUNDINGS:
-        raise ExprTypeError(f"there is no rounding {rounding!r}; use one of {', '.join(ROUNDINGS)}")
-    if source.is_float and target.is_integer:
-        return rounding or "rtz"
-    if source.is_float and target.is_float:
-        widens = target is DType.F64 or (target is DType.F32 and source is not DType.F64)
-        return "rne" if widens else rounding or "rne"
-    if source.is_integer and target.is_float and rounding not in (None, "rne"):
-        raise ExprTypeError(f"an integer becomes {target} by rne only, not {rounding}")
-    return "rne"
-
-
-def _can_overflow(source: DType, target: DType) -> bool:
-    """Whether saturation can change the result of a cast."""
-    if DType.BOOL in (source, target):
-        return False
-    if source.is_integer and target.is_integer:
-        (low, high), (source_low, source_high) = integer_range(target), integer_range(source)
-        return source_low < low or source_high > high
-    return True

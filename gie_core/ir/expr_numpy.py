@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
 from gie_core.errors import GieError
-from gie_core.ir.conversion import Array, compute_dtype, convert, round_float, wrap
+from gie_core.ir.conversion import compute_dtype, convert, round_float, wrap
 from gie_core.ir.expr import (
     Apply,
     Cast,
@@ -23,12 +23,11 @@ from gie_core.ir.expr import (
     Literal,
     Param,
     Program,
-    iteration_shape,
     operands_of,
     walk,
 )
 from gie_core.ir.numpy_functions import NUMPY_FUNCTIONS
-from gie_core.ir.types import DType
+from gie_core.ir.types import Array, DType
 
 __all__ = ["Evaluator", "arrange", "evaluate_expr", "evaluate_program"]
 
@@ -47,23 +46,27 @@ def evaluate_program(program: Program, arrays: Sequence[Array]) -> tuple[Array, 
     Raises:
         GieError: the number, a dtype, a rank or an extent of the operands does not fit.
     """
-    iteration_shape(program, [array.shape for array in arrays])  # checks them
+    _check(program, arrays)
     arranged = {
         param.name: arrange(array, param.index, program.axes)
         for param, array in zip(program.params, arrays, strict=True)
     }
     shape = np.broadcast_shapes(*(array.shape for array in arranged.values()))
-    results = Evaluator(program.results)(arranged)
+    results = _evaluator(program.results)(arranged)
     return tuple(_expand(result, shape) for result in results)
 
 
 def evaluate_expr(expr: Expr, arrays: Mapping[str, Array]) -> Array:
     """Evaluate one expression on arrays that broadcast as in NumPy.
 
+    Returns:
+        A new array of the broadcast shape of all ``arrays``, used or not.
+
     Raises:
         GieError: a parameter has no array, or one of another dtype.
     """
-    return Evaluator((expr,))(arrays)[0]
+    shape = np.broadcast_shapes(*(array.shape for array in arrays.values()))
+    return _expand(_evaluator((expr,))(arrays)[0], shape)
 
 
 def _expand(array: Array, shape: tuple[int, ...]) -> Array:
@@ -80,6 +83,27 @@ def arrange(array: Array, index: Sequence[str | int], axes: Sequence[str]) -> Ar
     order = sorted(range(len(kept)), key=lambda i: axes.index(str(index[kept[i]])))
     expand = tuple(slice(None) if axis in index else None for axis in axes)
     return squeezed.transpose(order)[expand]
+
+
+@lru_cache(maxsize=1024)
+def _evaluator(exprs: tuple[Expr, ...]) -> Evaluator:
+    return Evaluator(exprs)
+
+
+def _check(program: Program, arrays: Sequence[Array]) -> None:
+    if len(arrays) != len(program.params):
+        raise GieError(f"the program takes {len(program.params)} operands, not {len(arrays)}")
+    extents: dict[str, tuple[int, str]] = {}
+    for param, array in zip(program.params, arrays, strict=True):
+        if array.ndim != len(param.index):
+            raise GieError(f"operand {param} has rank {array.ndim}, not {len(param.index)}")
+        for axis, extent in zip(param.index, array.shape, strict=True):
+            if axis == 1 and extent != 1:
+                raise GieError(f"operand {param} has extent {extent} where its index has 1")
+            known, first = extents.setdefault(str(axis), (extent, param.name))
+            if known != extent:
+                found = f"{known} in operand {first!r} but {extent} in operand {param.name!r}"
+                raise GieError(f"axis {axis!r} has extent {found}")
 
 
 @dataclass(frozen=True)
@@ -122,15 +146,14 @@ class Evaluator:
                 values[slot] = _load(param, arrays)
             for step in self._steps:
                 _run(step, values)
-            return tuple(self._store(values[slot], dtype, arrays) for slot, dtype in self._results)
-
-    def _store(self, value: Any, dtype: np.dtype[Any], arrays: Mapping[str, Array]) -> Array:
-        stored = np.asarray(value).astype(dtype, order="C", copy=False)
-        # A bare parameter or literal must not leak the caller's memory, or our own.
-        borrowed = any(stored is literal for _, literal in self._literals) or any(
-            np.may_share_memory(stored, array) for array in arrays.values()
-        )
-        return stored.copy() if borrowed else stored
+            # A result that is a bare parameter, a literal or an earlier result is copied.
+            owned = [*arrays.values(), *(literal for _, literal in self._literals)]
+            results: list[Array] = []
+            for slot, dtype in self._results:
+                stored = np.asarray(values[slot]).astype(dtype, order="C", copy=False)
+                shared = any(np.may_share_memory(stored, array) for array in owned + results)
+                results.append(stored.copy() if shared else stored)
+            return tuple(results)
 
 
 def _plan(
@@ -150,7 +173,7 @@ def _plan(
         kernel, finish = _kernel(node)
         operands = tuple(dict.fromkeys(operands_of(node)))
         dead = [o for o in operands if last_use[o] is node and o not in results]
-        spare = [o for o in dead if _may_take(node, kernel, o) and o not in exposed]
+        spare = [o for o in dead if _may_take(node, o) and o not in exposed]
         steps.append(
             _Step(
                 slots[node],
@@ -164,14 +187,15 @@ def _plan(
     return steps
 
 
-def _may_take(node: Expr, kernel: Kernel, operand: Expr) -> bool:
+def _may_take(node: Expr, operand: Expr) -> bool:
+    """Whether a result may go where an operand was: both are computed, in the same dtype."""
     alike = compute_dtype(operand.dtype) == compute_dtype(node.dtype)
-    return isinstance(kernel, np.ufunc) and isinstance(operand, Apply) and alike
+    return isinstance(node, Apply) and isinstance(operand, Apply) and alike
 
 
 def _run(step: _Step, values: list[Any]) -> None:
     operands: list[Array] = [values[slot] for slot in step.operands]
-    spare = None if step.reuse is None else values[step.reuse]
+    spare: Array | None = None if step.reuse is None else values[step.reuse]
     if isinstance(spare, np.ndarray) and all(o.shape in ((), spare.shape) for o in operands):
         result = step.kernel(*operands, out=spare)
     else:

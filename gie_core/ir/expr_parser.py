@@ -32,7 +32,7 @@ from gie_core.ir.expr import (
     axes_of,
     cast,
 )
-from gie_core.ir.expr_functions import FUNCTIONS, ExprTypeError, did_you_mean
+from gie_core.ir.expr_types import FUNCTIONS, ExprTypeError, did_you_mean
 from gie_core.ir.types import DType
 
 __all__ = ["COMPARISONS", "PRECEDENCE", "PREFIX", "ExprSyntaxError", "parse_expr", "parse_program"]
@@ -71,7 +71,7 @@ _TOKEN = re.compile(
 _DTYPES = {dtype.value: dtype for dtype in DType}
 
 
-class ExprSyntaxError(GieError):
+class ExprSyntaxError(GieError, ValueError):
     """Text that is no pointwise expression or program; ``position`` counts characters from 0."""
 
     def __init__(self, message: str, position: int) -> None:

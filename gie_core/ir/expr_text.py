@@ -20,15 +20,14 @@ from gie_core.ir.expr import (
     Expr,
     Literal,
     Param,
-    Parameter,
     Program,
     axes_of,
     operands_of,
     params_of,
     walk,
 )
-from gie_core.ir.expr_functions import FUNCTIONS
 from gie_core.ir.expr_parser import COMPARISONS, PRECEDENCE, PREFIX, parse_expr, parse_program
+from gie_core.ir.expr_types import FUNCTIONS
 from gie_core.ir.types import DType
 
 __all__ = ["format_expr", "format_program", "parse_expr", "parse_program"]
@@ -44,14 +43,10 @@ def format_expr(expr: Expr) -> str:
 
 def format_program(program: Program) -> str:
     """The canonical text of a program, on one line; ``parse_program`` reads it back."""
-    params = ", ".join(map(_format_param, program.params))
+    params = ", ".join(map(str, program.params))
     over = "" if program.axes == axes_of(program.params) else f" over [{','.join(program.axes)}]"
     names = [param.name for param in program.params]
     return f"({params}){over} -> {_Printer(program.results, names).body()}"
-
-
-def _format_param(param: Parameter) -> str:
-    return f"{param.name}[{','.join(map(str, param.index))}]: {param.dtype}"
 
 
 class _Printer:

@@ -1,6 +1,6 @@
-"""The primitive functions of the pointwise language: one table.
+"""Typing rules of the pointwise language: its functions (one table), literals and casts.
 
-``docs/pointwise.md`` gives their meaning; ``expr_numpy`` computes them.
+``docs/pointwise.md`` gives the meaning of each function; ``numpy_functions`` computes them.
 """
 
 from __future__ import annotations
@@ -10,12 +10,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gie_core.errors import GieError
+from gie_core.ir.conversion import ROUNDINGS, integer_range, round_scalar
 from gie_core.ir.types import DType
 
-__all__ = ["FUNCTIONS", "ExprTypeError", "Function", "kind_of", "result_dtype"]
+__all__ = [
+    "FUNCTIONS",
+    "ExprTypeError",
+    "Function",
+    "can_overflow",
+    "did_you_mean",
+    "kind_of",
+    "literal_value",
+    "result_dtype",
+    "rounding_of",
+]
 
 
-class ExprTypeError(GieError):
+class ExprTypeError(GieError, ValueError):
     """A pointwise expression whose parts do not fit together."""
 
 
@@ -107,6 +118,57 @@ def result_dtype(name: str, operands: Sequence[DType]) -> DType:
     return DType.BOOL if function.predicate else dtype
 
 
+def literal_value(value: bool | int | float, dtype: DType) -> bool | int | float:
+    """The value a literal of ``dtype`` holds: floats are rounded to the type.
+
+    Raises:
+        ExprTypeError: the type has no such value.
+    """
+    kind = kind_of(dtype)
+    if kind == "b":
+        if isinstance(value, bool):
+            return value
+        raise ExprTypeError(f"a bool is true or false, not {value}")
+    if isinstance(value, bool):
+        raise ExprTypeError(f"{str(value).lower()} is not a value of type {dtype}")
+    if kind == "f":
+        return round_scalar(_as_float(value), dtype)
+    if not isinstance(value, int):
+        raise ExprTypeError(f"{value} is not a value of type {dtype}; write an integer")
+    low, high = integer_range(dtype)
+    if not low <= value <= high:
+        raise ExprTypeError(f"{value} is outside the range of {dtype}, {low} to {high}")
+    return value
+
+
+def rounding_of(source: DType, target: DType, rounding: str | None) -> str:
+    """The rounding of a cast: the default for ``None``, and ``rne`` where nothing is rounded.
+
+    Raises:
+        ExprTypeError: there is no such rounding, or not between these types.
+    """
+    if rounding is not None and rounding not in ROUNDINGS:
+        raise ExprTypeError(f"there is no rounding {rounding!r}; use one of {', '.join(ROUNDINGS)}")
+    if source.is_float and target.is_integer:
+        return rounding or "rtz"
+    if source.is_float and target.is_float:
+        widens = target is DType.F64 or (target is DType.F32 and source is not DType.F64)
+        return "rne" if widens else rounding or "rne"
+    if source.is_integer and target.is_float and rounding not in (None, "rne"):
+        raise ExprTypeError(f"an integer becomes {target} by rne only, not {rounding}")
+    return "rne"
+
+
+def can_overflow(source: DType, target: DType) -> bool:
+    """Whether saturation can change the result of a cast."""
+    if DType.BOOL in (source, target):
+        return False
+    if source.is_integer and target.is_integer:
+        (low, high), (source_low, source_high) = integer_range(target), integer_range(source)
+        return source_low < low or source_high > high
+    return True
+
+
 def did_you_mean(name: str, known: Sequence[str] | dict[str, Function]) -> str:
     """``"; did you mean 'x'?"`` where something is close, else nothing."""
     close = difflib.get_close_matches(name, list(known), n=1)
@@ -120,3 +182,10 @@ def _count(arity: int) -> str:
 def _describe(kinds: str) -> str:
     words = {"b": "bool", "i": "integers", "f": "floats"}
     return " or ".join(words[kind] for kind in kinds)
+
+
+def _as_float(value: int | float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")

@@ -115,7 +115,7 @@ def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def is_under(name: str, banned: str) -> bool:
-    """``gie_core.ir.op`` is under ``gie_core.ir``, and ``gie_kernels_cpu`` under ``gie_kernels``."""
+    """``gie_core.ir.op`` is under ``gie_core.ir``, ``gie_kernels_cpu`` is under ``gie_kernels``."""
     return name == banned or name.startswith((f"{banned}.", f"{banned}_"))
 
 

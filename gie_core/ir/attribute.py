@@ -26,7 +26,7 @@ annotation                text
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Union, cast, get_args, get_origin
@@ -36,7 +36,7 @@ import numpy as np
 from gie_core.ir.dims import SymInt
 from gie_core.ir.types import DType
 
-__all__ = ["FrozenArray", "Kind", "freeze", "kind_of"]
+__all__ = ["FrozenArray", "FrozenMapping", "Kind", "freeze", "kind_of"]
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,7 @@ class Kind:
             case "array":
                 return value if isinstance(value, FrozenArray) else FrozenArray(np.asarray(value))
             case "mapping" if isinstance(value, Mapping):
-                items = cast("Mapping[str, Any]", value).items()
-                return types.MappingProxyType({k: freeze(v) for k, v in items})
+                return FrozenMapping(cast("Mapping[str, Any]", value))
             case _ if not _is_kind(self.name, value):
                 raise TypeError(f"expected {self.name}, got {value!r}")
         return value
@@ -109,12 +108,36 @@ class FrozenArray:
         return f"FrozenArray({self.data!r})"
 
 
+class FrozenMapping(Mapping[str, Any]):
+    """A read-only mapping that compares and hashes by content; its values are frozen too."""
+
+    def __init__(self, items: Mapping[str, Any] = types.MappingProxyType({})) -> None:
+        self._items = {key: freeze(value) for key, value in items.items()}
+
+    def __getitem__(self, key: str) -> Any:
+        return self._items[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._items.items()))
+
+    def __repr__(self) -> str:
+        return f"FrozenMapping({self._items!r})"
+
+
 def freeze(value: Any) -> Any:
     """A value of an untyped mapping in canonical, immutable form."""
     if isinstance(value, np.ndarray):
         return FrozenArray(cast("np.ndarray[Any, Any]", value))
     if isinstance(value, (list, tuple)):
         return tuple(freeze(v) for v in cast("list[Any]", value))
+    if isinstance(value, Mapping):
+        return FrozenMapping(cast("Mapping[str, Any]", value))
     return value.item() if isinstance(value, np.generic) else value
 
 

@@ -130,7 +130,9 @@ def symbol(name: str) -> SymInt:
         ValueError: ``name`` is not an identifier, or is one of the function names.
     """
     if not name.isidentifier() or name in _FUNCTIONS:
-        raise ValueError(f"{name!r} cannot name a dimension; use a letter followed by letters, digits or _")
+        raise ValueError(
+            f"{name!r} cannot name a dimension; use a letter followed by letters, digits or _"
+        )
     return SymInt((((Atom("", name),), 1),))
 
 
@@ -208,7 +210,9 @@ def parse_dim(text: str) -> Dim:
     try:
         return _read(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError, RecursionError, ZeroDivisionError, MemoryError) as error:
-        raise ValueError(f"{text!r} is not a dimension: write an integer or an expression such as 2*n + 1") from error
+        raise ValueError(
+            f"{text!r} is not a dimension: write an integer or an expression such as 2*n + 1"
+        ) from error
 
 
 # ── Canonical construction ──────────────────────────────────────────────────────────
@@ -364,7 +368,9 @@ def _read(tree: ast.expr) -> Dim:
             return _read(operand) * -1
         case ast.BinOp(left=left, op=operator, right=right):
             return _read_binary(operator, _read(left), _read(right))
-        case ast.Call(func=ast.Name(id="mod" | "min" | "max" as name), args=[left, right], keywords=[]):
+        case ast.Call(
+            func=ast.Name(id="mod" | "min" | "max" as name), args=[left, right], keywords=[]
+        ):
             return _apply(name, _read(left), _read(right))
         case _:
             raise ValueError("unexpected form")

@@ -106,9 +106,20 @@ class Node:
         metadata: text that travels with the node and is printed with it.
     """
 
-    __slots__ = ("_graph", "_next", "_op", "_operands", "_previous", "_results", "metadata", "sources")
+    __slots__ = (
+        "_graph",
+        "_next",
+        "_op",
+        "_operands",
+        "_previous",
+        "_results",
+        "metadata",
+        "sources",
+    )
 
-    def __init__(self, op: Op, operands: tuple[Value | None, ...], sources: tuple[str, ...]) -> None:
+    def __init__(
+        self, op: Op, operands: tuple[Value | None, ...], sources: tuple[str, ...]
+    ) -> None:
         self._op = op
         self._operands = operands
         self._results: tuple[Value, ...] = ()
@@ -345,9 +356,13 @@ class Graph:
         pairs = [(o.name, o) if isinstance(o, Value) else o for o in outputs]
         for name, value in pairs:
             if self._names.get(value.name) is not value:
-                raise GraphError(f"output {name!r} (%{value.name}) is not a value of graph {self.name!r}")
+                raise GraphError(
+                    f"output {name!r} (%{value.name}) is not a value of graph {self.name!r}"
+                )
         if len({name for name, _ in pairs}) < len(pairs):
-            raise GraphError(f"graph {self.name!r} has two outputs of one name; names: {[n for n, _ in pairs]}")
+            raise GraphError(
+                f"graph {self.name!r} has two outputs of one name; names: {[n for n, _ in pairs]}"
+            )
         self._outputs = pairs
 
     def add_state(self, input: Value, output: Value) -> None:
@@ -359,7 +374,9 @@ class Graph:
         if not any(input is value for value in self._inputs):
             raise GraphError(f"the state %{input.name} is not an input of graph {self.name!r}")
         if input.type != output.type:
-            raise GraphError(f"the state %{input.name} is {input.type}, its successor %{output.name} {output.type}")
+            raise GraphError(
+                f"the state %{input.name} is {input.type}, its successor %{output.name} {output.type}"
+            )
         self._states.append(State(input, output))
 
     # ── Changing ────────────────────────────────────────────────────────────────────
@@ -390,7 +407,9 @@ class Graph:
         """
         for result in node.results:
             if result._uses or self.is_output(result):
-                raise GraphError(f"%{result.name} is still used; replace its uses before removing its node")
+                raise GraphError(
+                    f"%{result.name} is still used; replace its uses before removing its node"
+                )
         for index, operand in enumerate(node._operands):
             if operand is not None:
                 operand._uses.pop(Use(node, index), None)
@@ -451,7 +470,9 @@ class Graph:
         check_arity(op, operands)
         for value in operands:
             if value is not None and self._names.get(value.name) is not value:
-                raise GraphError(f"%{value.name}, an operand of {op.name}, is not a value of graph {self.name!r}")
+                raise GraphError(
+                    f"%{value.name}, an operand of {op.name}, is not a value of graph {self.name!r}"
+                )
 
     def _link(self, node: Node, before: Node | None) -> None:
         node._graph = self

@@ -56,7 +56,9 @@ class Lexer:
         while self._position < len(self._text):
             match = _TOKEN.match(self._text, self._position)
             if match is None:
-                raise self.error(f"unexpected character {self._text[self._position]!r}", self._position)
+                raise self.error(
+                    f"unexpected character {self._text[self._position]!r}", self._position
+                )
             self._position = match.end()
             if match.lastgroup != "space":
                 return Token(str(match.lastgroup), match.group(), match.start())

@@ -89,6 +89,11 @@ class Op:
         **kwargs: Any,
     ) -> None:
         super().__init_subclass__(**kwargs)
+        taken = sorted(cls.__dict__.get("__annotations__", {}).keys() & vars(Op).keys())
+        if taken:
+            raise TypeError(
+                f"{cls.__qualname__} cannot call an attribute {taken[0]!r}: Op has a method of that name"
+            )
         dataclass(frozen=True, kw_only=True)(cls)
         if name is not None:
             cls.name, cls.results, cls.traits = name, results, frozenset(traits)
@@ -141,7 +146,7 @@ class Op:
         """Whether the op computes itself in NumPy."""
         return cls.compute is not Op.compute
 
-    def attributes(self) -> dict[str, Any]:
+    def attribute_values(self) -> dict[str, Any]:
         """All attributes by name."""
         return {name: getattr(self, name) for name in self.attribute_kinds()}
 
@@ -150,7 +155,7 @@ class Op:
         defaults = {f.name: f.default for f in fields(self)}  # pyright: ignore[reportArgumentType] - subclasses are dataclasses
         return {
             name: value
-            for name, value in self.attributes().items()
+            for name, value in self.attribute_values().items()
             if defaults[name] is MISSING or value != defaults[name]
         }
 
@@ -252,5 +257,3 @@ class OpRegistry(Mapping[str, type[Op]]):
 
     def __len__(self) -> int:
         return len(self._ops)
-
-

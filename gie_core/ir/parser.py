@@ -19,9 +19,10 @@ from gie_core.ir.graph import Graph, Value
 from gie_core.ir.lexer import Lexer, TextError
 from gie_core.ir.op import Op, OpRegistry
 from gie_core.ir.quantization import Quantization
+from gie_core.ir.text import blobs, format_graph, identity_key
 from gie_core.ir.types import Array, DType, OptionalType, SequenceType, TensorType, Type
 
-__all__ = ["parse_graph"]
+__all__ = ["clone_graph", "parse_graph"]
 
 MAX_NESTING = 100
 _T = TypeVar("_T")
@@ -76,7 +77,9 @@ class _Parser:
         elif self.lexer.accept("state"):
             source = self._operand(graph)
             self.lexer.expect("->")
-            self._guard(lambda: graph.add_state(self._present(source), self._present(self._operand(graph))))
+            self._guard(
+                lambda: graph.add_state(self._present(source), self._present(self._operand(graph)))
+            )
         elif self.lexer.accept("return"):
             self._return(graph)
         else:
@@ -100,14 +103,20 @@ class _Parser:
         if data is None:
             raise self.lexer.error(f"no blob {key!r} was given for this constant", position)
         if DType.of(data.dtype) is not type_.dtype or data.shape != type_.shape:
-            raise self.lexer.error(f"blob {key!r} is {data.dtype}{list(data.shape)}, not {type_}", position)
+            raise self.lexer.error(
+                f"blob {key!r} is {data.dtype}{list(data.shape)}, not {type_}", position
+            )
         return data
 
     def _return(self, graph: Graph) -> None:
         outputs: list[tuple[str, Value]] = []
         while self.lexer.token.kind == "value":
             value = self._present(self._operand(graph))
-            name = json.loads(self.lexer.take("string").text) if self.lexer.accept("as") else value.name
+            name = (
+                json.loads(self.lexer.take("string").text)
+                if self.lexer.accept("as")
+                else value.name
+            )
             outputs.append((name, value))
             if not self.lexer.accept(","):
                 break
@@ -142,7 +151,9 @@ class _Parser:
             position,
         )
         if len(node.results) != len(names):
-            raise self.lexer.error(f"{op.name} has {len(node.results)} results, not {len(names)}", position)
+            raise self.lexer.error(
+                f"{op.name} has {len(node.results)} results, not {len(names)}", position
+            )
         for value, (_, quantization) in zip(node.results, annotations, strict=False):
             value.quantization = quantization
         if self.lexer.accept("metadata"):
@@ -233,7 +244,9 @@ class _Parser:
             return DType(token.text)
         except ValueError:
             known = ", ".join(d.value for d in DType)
-            raise self.lexer.error(f"{token.text!r} is not an element type ({known})", token.position) from None
+            raise self.lexer.error(
+                f"{token.text!r} is not an element type ({known})", token.position
+            ) from None
 
     def _shape(self) -> tuple[Dim, ...] | None:
         self.lexer.expect("[")
@@ -279,7 +292,9 @@ class _Parser:
         while not self.lexer.accept("}"):
             token = self.lexer.take("name")
             if token.text not in kinds or token.text in attributes:
-                problem = "has no attribute" if token.text not in kinds else "has twice the attribute"
+                problem = (
+                    "has no attribute" if token.text not in kinds else "has twice the attribute"
+                )
                 raise self.lexer.error(f"{op_class.name} {problem} {token.text!r}", token.position)
             self.lexer.expect("=")
             attributes[token.text] = self._attribute(kinds[token.text])
@@ -327,7 +342,9 @@ class _Parser:
                 return base64.b64decode(self.lexer.next().text[2:-1])
             case "name" if token.text in ("true", "false", "inf", "nan"):
                 self.lexer.next()
-                return token.text == "true" if token.text in ("true", "false") else float(token.text)
+                return (
+                    token.text == "true" if token.text in ("true", "false") else float(token.text)
+                )
             case "name":
                 return self._dtype_or_array()
             case "mark" if token.text == "[":
@@ -353,7 +370,9 @@ class _Parser:
             array = np.array(items, dtype=type_.dtype.numpy if type_.dtype.is_integer else None)
             return array.astype(type_.dtype.numpy, copy=False).reshape(type_.dims)  # pyright: ignore[reportArgumentType, reportCallIssue] - static dims are ints
         except (ValueError, TypeError, OverflowError) as error:
-            raise self.lexer.error(f"these elements do not make a {type_}: {error}", position) from None
+            raise self.lexer.error(
+                f"these elements do not make a {type_}: {error}", position
+            ) from None
 
     def _element(self) -> Any:
         if self.lexer.token.kind == "complex":
@@ -408,3 +427,12 @@ def _number(text: str) -> int | float:
         return int(text)
     except ValueError:
         return float(text)
+
+
+def clone_graph(graph: Graph, ops: OpRegistry) -> Graph:
+    """A copy that shares nothing but the constants' arrays; ``meta`` stays behind.
+
+    Raises:
+        TextError: the graph holds ops that are not among ``ops``.
+    """
+    return parse_graph(format_graph(graph, identity_key), ops, blobs(graph, identity_key))

@@ -61,9 +61,13 @@ class Rewriter:
             raise GraphError("a rewriter builds nodes only while a rule is running")
         return self._node
 
-    def add(self, op: Op, *operands: Value | None, name: str | None = None, type: Type | None = None) -> Value:
+    def add(
+        self, op: Op, *operands: Value | None, name: str | None = None, type: Type | None = None
+    ) -> Value:
         """Insert a node with one result in front of the matched node."""
-        return self.add_node(op, *operands, names=[name] if name else (), types=[type] if type else None).result
+        return self.add_node(
+            op, *operands, names=[name] if name else (), types=[type] if type else None
+        ).result
 
     def add_node(
         self,
@@ -98,7 +102,9 @@ class Rewriter:
 
     def _replace(self, node: Node, values: Sequence[Value]) -> None:
         if len(values) != len(node.results):
-            raise GraphError(f"{len(values)} values were given to replace the {len(node.results)} results of {node}")
+            raise GraphError(
+                f"{len(values)} values were given to replace the {len(node.results)} results of {node}"
+            )
         text, names = _describe(node), [result.name for result in node.results]
         quantizations = [result.quantization for result in node.results]
         for old, new in zip(node.results, values, strict=True):
@@ -113,7 +119,12 @@ class Rewriter:
 
     def _pass_on_sources(self, removed: Sequence[Node]) -> None:
         """New nodes cover what the removed ones covered, in the order of the old graph."""
-        gone = [source for node in reversed(removed) if node not in self._added for source in node.sources]
+        gone = [
+            source
+            for node in reversed(removed)
+            if node not in self._added
+            for source in node.sources
+        ]
         for node in self._added:
             node.sources = tuple(dict.fromkeys([*node.sources, *gone]))
 

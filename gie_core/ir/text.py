@@ -115,13 +115,13 @@ def _node_lines(node: Node, key: BlobKey, indent: str, nested: bool = True) -> I
     if not nested:
         yield f"{head} {{{', '.join([*plain, *(f'{n} = {{…}}' for n in bodies)])}}}{tail}"
         return
-    yield f"{head} {{{', '.join(plain)}"
+    line = f"{head} {{{''.join(f'{p}, ' for p in plain)}"
     for position, (name, body) in enumerate(bodies.items()):
-        first, *rest = _graph_lines(body, key, indent + "  ")
-        comma = ", " if plain or position else ""
-        yield f"{indent}  {comma}{name} = {first.strip()}"
-        yield from rest
-    yield f"{indent}}}{tail}"
+        first, *inner, last = _graph_lines(body, key, indent)
+        yield f"{line}{', ' * (position > 0)}{name} = {first.strip()}"
+        yield from inner
+        line = last
+    yield f"{line}}}{tail}"
 
 
 def _attribute(op: Op, name: str, value: Any) -> str:
@@ -171,7 +171,9 @@ def format_untyped(value: Any) -> str:
 
 
 def _mapping(mapping: Mapping[str, Any]) -> str:
-    return "{" + ", ".join(f"{format_name(k)} = {format_untyped(v)}" for k, v in mapping.items()) + "}"
+    return (
+        "{" + ", ".join(f"{format_name(k)} = {format_untyped(v)}" for k, v in mapping.items()) + "}"
+    )
 
 
 def format_name(name: str) -> str:
@@ -193,7 +195,11 @@ def _typed(value: Value) -> str:
 
 
 def _quantization(q: Quantization) -> str:
-    parts = [str(q.dtype), f"scale = {format_untyped(q.scale)}", f"zero_point = {format_untyped(q.zero_point)}"]
+    parts = [
+        str(q.dtype),
+        f"scale = {format_untyped(q.scale)}",
+        f"zero_point = {format_untyped(q.zero_point)}",
+    ]
     parts += [f"axis = {q.axis}"] * (q.axis is not None) + ["binding"] * q.binding
     return f"quant({', '.join(parts)})"
 
@@ -218,7 +224,12 @@ def _survives(data: Array) -> bool:
     """Whether the printed elements read back to the same bits (NaN payloads do not)."""
     if data.dtype.kind in "biu" or not data.size:
         return True
-    again = np.array([complex(_element(v)) if data.dtype.kind == "c" else float(_element(v)) for v in data.ravel()])
+    again = np.array(
+        [
+            complex(_element(v)) if data.dtype.kind == "c" else float(_element(v))
+            for v in data.ravel()
+        ]
+    )
     return again.astype(data.dtype).tobytes() == data.tobytes()
 
 

@@ -51,7 +51,9 @@ class VerifyError(GieError):
         self.problem = problem
         self.graph_text = annotate(graph, problem)
         at = f" at {format_node(problem.node).split(' {', 1)[0]}" if problem.node else ""
-        super().__init__(f"graph {graph.name!r} is not valid ({stage.value}): {problem.message}{at}\n{self.graph_text}")
+        super().__init__(
+            f"graph {graph.name!r} is not valid ({stage.value}): {problem.message}{at}\n{self.graph_text}"
+        )
 
 
 def verify(graph: Graph, stage: Stage = Stage.IMPORTED) -> None:
@@ -71,7 +73,9 @@ def verify(graph: Graph, stage: Stage = Stage.IMPORTED) -> None:
 def annotate(graph: Graph, problem: Problem) -> str:
     """The lines of the graph around the node, with the message under it."""
     lines = format_graph(graph, identity_key).splitlines()
-    at = next((i for i, line in enumerate(lines) if problem.node and _is_line_of(line, problem.node)), 0)
+    at = next(
+        (i for i, line in enumerate(lines) if problem.node and _is_line_of(line, problem.node)), 0
+    )
     marked = [*lines[: at + 1], f"  ^^^ {problem.message}", *lines[at + 1 :]]
     first, last = max(0, at - CONTEXT_LINES), min(len(marked), at + CONTEXT_LINES + 2)
     return "\n".join(["  …"] * (first > 0) + marked[first:last] + ["  …"] * (last < len(marked)))
@@ -133,10 +137,14 @@ def _types_follow(graph: Graph, stage: Stage) -> Iterator[Problem]:
                 yield Problem(str(error), node)
             continue
         if len(inferred) != len(node.results):
-            yield Problem(f"{node.op.name} has {len(inferred)} results here, not {len(node.results)}", node)
+            yield Problem(
+                f"{node.op.name} has {len(inferred)} results here, not {len(node.results)}", node
+            )
         for result, expected in zip(node.results, inferred, strict=False):
             if not may_equal(result.type, expected):
-                yield Problem(f"%{result.name} is {result.type}, but {node.op.name} makes {expected}", node)
+                yield Problem(
+                    f"%{result.name} is {result.type}, but {node.op.name} makes {expected}", node
+                )
 
 
 def _declares_types(node: Node) -> bool:

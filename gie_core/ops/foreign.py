@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gie_core.ir.attribute import FrozenMapping
 from gie_core.ir.op import Op, Trait
 from gie_core.ir.types import Type
 
@@ -24,7 +25,7 @@ class Foreign(Op, name="foreign", results=("*y",), traits=(Trait.OPAQUE, Trait.I
     domain: str
     op: str
     version: int = 0
-    attributes: Mapping[str, Any] = {}  # noqa: RUF012 - becomes a read-only mapping on construction
+    attributes: Mapping[str, Any] = FrozenMapping()
 
     def infer(self, *xs: Type | None) -> None:
         return None

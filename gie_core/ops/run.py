@@ -22,7 +22,9 @@ class ExecutionError(GieError):
     """A node could not run, or an input does not fit."""
 
 
-def run_graph(graph: Graph, inputs: Sequence[Any], compute: Callable[..., tuple[Any, ...]] | None = None) -> list[Any]:
+def run_graph(
+    graph: Graph, inputs: Sequence[Any], compute: Callable[..., tuple[Any, ...]] | None = None
+) -> list[Any]:
     """Run a graph.
 
     Args:
@@ -38,7 +40,9 @@ def run_graph(graph: Graph, inputs: Sequence[Any], compute: Callable[..., tuple[
     """
     compute = compute or compute_node
     if len(inputs) != len(graph.inputs):
-        raise ExecutionError(f"graph {graph.name!r} has {len(graph.inputs)} inputs, but got {len(inputs)}")
+        raise ExecutionError(
+            f"graph {graph.name!r} has {len(graph.inputs)} inputs, but got {len(inputs)}"
+        )
     sizes: dict[str, int] = {}
     values: dict[Value, Any] = {}
     for value, array in zip(graph.inputs, inputs, strict=True):
@@ -82,7 +86,9 @@ def resolve(node: Node, sizes: Mapping[str, int]) -> Op:
     try:
         return node.op.resolve(sizes)
     except KeyError as error:
-        raise ExecutionError(f"the dimension {error} is not known when {_where(node)} runs") from None
+        raise ExecutionError(
+            f"the dimension {error} is not known when {_where(node)} runs"
+        ) from None
 
 
 def bind_symbols(value: Value, array: Any, sizes: dict[str, int]) -> None:
@@ -106,7 +112,9 @@ def bind_symbols(value: Value, array: Any, sizes: dict[str, int]) -> None:
     ):
         known = {s: sizes[s] for s in sorted(free_symbols(*type_.shape)) if s in sizes}
         given = f" with {', '.join(f'{s} = {n}' for s, n in known.items())}" if known else ""
-        raise ExecutionError(f"%{value.name} is {type_}{given}, but got an array of shape {list(array.shape)}")
+        raise ExecutionError(
+            f"%{value.name} is {type_}{given}, but got an array of shape {list(array.shape)}"
+        )
 
 
 def _fits(dim: Dim, extent: int, sizes: dict[str, int]) -> bool:
@@ -129,7 +137,9 @@ def _lone_symbol(names: frozenset[str]) -> SymInt | None:
 def _as_results(node: Node, result: Any) -> tuple[Any, ...]:
     results = result if isinstance(result, tuple) else (result,)
     if len(results) != len(node.results):
-        raise ExecutionError(f"{node.op.name} at {_where(node)} returned {len(results)} results, not {len(node.results)}")
+        raise ExecutionError(
+            f"{node.op.name} at {_where(node)} returned {len(results)} results, not {len(node.results)}"
+        )
     return tuple(np.asarray(r) if isinstance(r, (np.generic, int, float)) else r for r in results)
 
 

@@ -1,0 +1,1 @@
+"""From a model to something that runs: importing, passes, choice of kernels."""

@@ -1,0 +1,133 @@
+"""Kernels: who runs a node, and why the others do not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gie_core.builder.report import KernelChoice, Rejection
+from gie_core.errors import GieError
+from gie_core.ir.graph import Node
+from gie_core.ir.op import Op
+from gie_core.ops.group import Group
+from gie_core.ops.run import compute_node
+from gie_core.plugin.host import PluginHost
+from gie_core.runtime.target import Target
+
+__all__ = [
+    "Kernel",
+    "KernelError",
+    "KernelProvider",
+    "NamedProvider",
+    "ReferenceProvider",
+    "Support",
+    "choose_kernel",
+    "kernel_providers",
+]
+
+Kernel = Callable[[Op, Sequence[Any]], tuple[Any, ...]]
+"""Runs a node: ``kernel(op, operands) -> results``.
+
+``op`` is the node's op with numbers in place of symbols. Operands are arrays (lists
+for sequences), ``None`` where an optional one is absent; they must not be written.
+Results are as many as the node has, and may share memory with operands.
+"""
+
+
+class KernelError(GieError):
+    """No provider runs a node."""
+
+
+@dataclass(frozen=True)
+class Support:
+    """Whether a provider runs a node; a rejection always says why."""
+
+    ok: bool
+    reason: str = ""
+
+    @staticmethod
+    def yes() -> Support:
+        """It does."""
+        return Support(True)
+
+    @staticmethod
+    def no(reason: str) -> Support:
+        """It does not, for this reason."""
+        return Support(False, reason)
+
+
+class KernelProvider(Protocol):
+    """Brings kernels for some ops on some targets."""
+
+    def supports(self, node: Node, target: Target) -> Support:
+        """Whether ``kernel`` would return a kernel for the node."""
+        ...
+
+    def kernel(self, node: Node, target: Target) -> Kernel:
+        """The fastest kernel the provider has for a node it supports.
+
+        Constants among the operands (``value.data``) may be transformed here, once.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class NamedProvider:
+    """A provider and the name it was declared under."""
+
+    name: str
+    provider: KernelProvider
+
+
+class ReferenceProvider:
+    """Every op's own NumPy reference; the last to be asked."""
+
+    def supports(self, node: Node, target: Target) -> Support:
+        if target.kind != "host":
+            return Support.no("the references run on the host")
+        if node.op.subgraphs():
+            return Support.no("the graphs inside it run node by node")
+        return (
+            Support.yes()
+            if node.op.has_reference()
+            else Support.no(f"{node.op.name} has no reference")
+        )
+
+    def kernel(self, node: Node, target: Target) -> Kernel:
+        return lambda op, operands: compute_node(node, op, operands)
+
+
+def kernel_providers(host: PluginHost, target: Target) -> list[NamedProvider]:
+    """The providers for a target in the order in which they are asked, the reference last."""
+    found: list[NamedProvider] = []
+    for owned in host.kernel_providers():
+        if target.kind in owned.declaration.targets:
+            provider: KernelProvider | None = host.load(owned, lambda make: make())
+            if provider is not None:
+                found.append(NamedProvider(owned.declaration.name, provider))
+    return [*found, NamedProvider("reference", ReferenceProvider())]
+
+
+def choose_kernel(
+    node: Node, target: Target, providers: Sequence[NamedProvider]
+) -> tuple[Kernel | None, KernelChoice]:
+    """The first supporting provider's kernel; ``None`` where the graphs inside must run node by node.
+
+    Raises:
+        KernelError: no provider runs the node; gives each one's reason.
+    """
+    rejections: list[Rejection] = []
+    op = f"group:{node.op.kind}" if isinstance(node.op, Group) else node.op.name
+    name = node.results[0].name if node.results else op
+    for each in providers:
+        support = each.provider.supports(node, target)
+        if support.ok:
+            choice = KernelChoice(name, op, each.name, node.sources, tuple(rejections))
+            return each.provider.kernel(node, target), choice
+        rejections.append(Rejection(each.name, support.reason))
+    if node.op.subgraphs():
+        return None, KernelChoice(name, op, "", node.sources, tuple(rejections))
+    reasons = "; ".join(f"{r.provider}: {r.reason}" for r in rejections)
+    sources = f" (from {', '.join(node.sources)})" if node.sources else ""
+    raise KernelError(f"nothing runs {op} %{name}{sources} on {target}: {reasons}")

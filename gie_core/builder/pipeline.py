@@ -1,0 +1,111 @@
+"""The way from a model to an engine, as a table of contents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gie_core.builder.importing import import_model
+from gie_core.builder.kernels import kernel_providers
+from gie_core.builder.passes import Pass, PassError, run_passes, sort_passes
+from gie_core.builder.report import BuildReport, ImportReport, PassRecord
+from gie_core.engine.engine import Engine
+from gie_core.ir.graph import Graph
+from gie_core.ir.parser import clone_graph
+from gie_core.plugin.host import PluginHost, default_host
+from gie_core.runtime.host import HostExecutor
+from gie_core.runtime.target import find_target
+
+__all__ = ["build", "import_graph", "installed_passes", "optimize"]
+
+Observer = Callable[[PassRecord, Graph], None]
+Progress = Callable[[str], None]
+
+
+def build(
+    source: object,
+    *,
+    target: str = "auto",
+    optimized: bool = True,
+    host: PluginHost | None = None,
+    observe: Observer | None = None,
+    progress: Progress = lambda stage: None,
+    **options: Any,
+) -> Engine:
+    """Make an engine of a model.
+
+    Args:
+        source: a path, ``bytes``, a live object of a framework, or a ``Graph`` (which is
+            copied, not changed).
+        target: "host", or "auto" for the best this machine has.
+        optimized: run the optimization passes.
+        host: where plugins are found; by default everything installed.
+        observe: called after each pass with its record and the graph as it then is.
+        progress: called with a few words as each stage begins.
+        **options: the importer's own.
+
+    Raises:
+        GieError: what is wrong, where, and what to do, in one sentence.
+    """
+    host = host or default_host()
+    goal = find_target(target)
+    progress("importing")
+    graph, imported = import_graph(source, host, **options)
+    report = BuildReport(imported=imported, nodes_before=len(graph))
+    if optimized:
+        progress("optimizing")
+        report.passes = optimize(graph, host, observe)
+    progress("choosing kernels")
+    executor = HostExecutor(graph, kernel_providers(host, goal))
+    report.choices, report.nodes_after = executor.choices, len(graph)
+    return Engine(graph, executor, report, goal)
+
+
+def import_graph(
+    source: object, host: PluginHost, **options: Any
+) -> tuple[Graph, ImportReport | None]:
+    """The graph of a model and the importer's report; a ``Graph`` is copied."""
+    if isinstance(source, Graph):
+        return clone_graph(source, host.ops()), None
+    imported = import_model(source, host, **options)
+    return imported.graph, imported.report
+
+
+def optimize(
+    graph: Graph, host: PluginHost | None = None, observe: Observer | None = None
+) -> list[PassRecord]:
+    """Run all installed passes on a graph, in place.
+
+    Raises:
+        PassError: passes can't be ordered, or one broke its contract.
+    """
+    host = host or default_host()
+
+    def finished(record: PassRecord, state: Graph) -> None:
+        host.pass_finished(record)
+        if observe is not None:
+            observe(record, state)
+
+    return run_passes(graph, installed_passes(host), finished)
+
+
+def installed_passes(host: PluginHost) -> list[Pass]:
+    """One instance of every declared pass, in the order in which they run."""
+    passes: list[Pass] = []
+    owners: dict[str, str] = {}
+    for owned in host.passes():
+        made: Pass | None = host.load(
+            owned, lambda make, name=owned.declaration.name: _checked(make(), name)
+        )
+        if made is not None:
+            passes.append(made)
+            owners[made.name] = owned.plugin.name
+    return sort_passes(passes, owners)
+
+
+def _checked(made: object, name: str) -> Pass:
+    if not isinstance(made, Pass) or made.name != name:
+        raise PassError(
+            f"the pass declared as {name!r} is {made!r}; it must be a Pass of that name"
+        )
+    return made

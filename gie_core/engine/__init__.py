@@ -1,0 +1,1 @@
+"""Engines: networks that are ready to run."""

@@ -1,0 +1,91 @@
+"""The hooks: everything a plugin can add to GIE, in the order of a build.
+
+A plugin is a module named by an entry point of the group ``gie``. It implements
+the hooks it needs, marked with ``hookimpl``. A hook that declares may return
+``None`` for nothing. Hooks are called at build time only, never while an engine runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+from gie_core.plugin.declarations import (
+    AdapterDeclaration,
+    CommandDeclaration,
+    ImporterDeclaration,
+    KernelProviderDeclaration,
+    OpsDeclaration,
+    PassDeclaration,
+)
+
+if TYPE_CHECKING:
+    from gie_core.builder.report import PassRecord
+
+__all__ = ["hookimpl", "hookspec"]
+
+hookspec = pluggy.HookspecMarker("gie")
+hookimpl = pluggy.HookimplMarker("gie")
+
+
+@hookspec
+def gie_ops() -> list[OpsDeclaration] | None:
+    """Declare ops that the core lacks.
+
+    Called once when the host first needs the registry of ops. All sets are merged; two
+    ops of one name are an error that names both owners. A plugin's op has a dot in its
+    name ("acme.swish"), so that it can't collide with a future core op.
+    """
+
+
+@hookspec
+def gie_importers() -> list[ImporterDeclaration] | None:
+    """Declare importers: what turns a model of some framework into a ``Graph``.
+
+    Called when a model is imported. The importers whose suffixes or types fit are asked
+    ``accepts(source)`` in order of name; the first that says yes imports it.
+    """
+
+
+@hookspec
+def gie_passes() -> list[PassDeclaration] | None:
+    """Declare optimization passes.
+
+    Called when a pipeline is assembled. All passes are sorted by their ``before`` and
+    ``after``; a cycle is an error that names the passes and their owners.
+    """
+
+
+@hookspec
+def gie_kernel_providers() -> list[KernelProviderDeclaration] | None:
+    """Declare kernel providers: what runs nodes on a target.
+
+    Called when kernels are chosen. Providers for the target are asked in ``order`` whether
+    they support a node; each rejection's reason is kept for the report.
+    """
+
+
+@hookspec
+def gie_adapters() -> list[AdapterDeclaration] | None:
+    """Declare adapters: calls that look native to a framework's users.
+
+    Called to list them; users import an adapter's package themselves.
+    """
+
+
+@hookspec
+def gie_cli() -> list[CommandDeclaration] | None:
+    """Declare subcommands of ``gie``.
+
+    Called when the command line starts; a command's module is imported when it runs.
+    """
+
+
+@hookspec
+def gie_pass_finished(record: PassRecord) -> None:
+    """Observe that a pass has run: its name, hits, refusals and time.
+
+    Called after every pass, changed or not. Return values are ignored; an observer that
+    raises is reported with the plugin's name and does not stop the build.
+    """

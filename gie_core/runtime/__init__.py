@@ -1,0 +1,1 @@
+"""Running graphs: targets and their executors."""

@@ -1,0 +1,142 @@
+"""The host executor: runs a graph with NumPy arrays, each node by its chosen kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gie_core.builder.kernels import Kernel, NamedProvider, choose_kernel
+from gie_core.builder.report import KernelChoice
+from gie_core.errors import GieError
+from gie_core.ir.graph import Graph, Node, Value
+from gie_core.ir.op import Op
+from gie_core.ops.run import ExecutionError, bind_symbols, resolve
+from gie_core.runtime.target import HOST
+
+__all__ = ["HostExecutor"]
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One node, ready to run; ``dying`` are the slots that nobody reads afterwards."""
+
+    node: Node
+    kernel: Kernel
+    operands: tuple[int | None, ...]
+    results: tuple[int, ...]
+    dying: tuple[int, ...]
+
+
+class HostExecutor:
+    """Runs one graph. It has no state: several threads may run it at once.
+
+    Args:
+        graph: must not change afterwards.
+        providers: as ``kernel_providers`` orders them.
+
+    Attributes:
+        choices: which provider runs each node, those of graphs inside nodes included.
+
+    Raises:
+        KernelError: no provider runs some node.
+    """
+
+    def __init__(self, graph: Graph, providers: Sequence[NamedProvider]) -> None:
+        self.choices: list[KernelChoice] = []
+        self._graph = graph
+        self._providers = providers
+        self._slots: dict[Value, int] = {value: slot for slot, value in enumerate(graph.values())}
+        self._constants = [(self._slots[value], value.data) for value in graph.constants]
+        self._steps = self._plan()
+
+    def run(self, inputs: Sequence[Any]) -> list[Any]:
+        """Run the graph.
+
+        Args:
+            inputs: one array per graph input, in order (a list for a sequence, ``None``
+                for an empty optional).
+
+        Returns:
+            One array per output. They belong to the caller: none shares memory with an
+            input or a constant.
+
+        Raises:
+            ExecutionError: an input does not fit its type, or a kernel failed; names the node.
+        """
+        if len(inputs) != len(self._graph.inputs):
+            raise ExecutionError(
+                f"the network has {len(self._graph.inputs)} inputs, but got {len(inputs)}"
+            )
+        sizes: dict[str, int] = {}
+        values: list[Any] = [None] * len(self._slots)
+        for slot, data in self._constants:
+            values[slot] = data
+        for value, array in zip(self._graph.inputs, inputs, strict=True):
+            bind_symbols(value, array, sizes)
+            values[self._slots[value]] = array
+        for step in self._steps:
+            _run_step(step, values, sizes)
+        return [_owned(values[self._slots[v]], inputs) for v in self._graph.outputs]
+
+    def _plan(self) -> list[_Step]:
+        last_use = {self._slots[o]: node for node in self._graph.nodes for o in node.operands if o}
+        kept = {self._slots[v] for v in (*self._graph.outputs, *self._graph.constants)}
+        steps: list[_Step] = []
+        for node in self._graph.nodes:
+            operands = tuple(None if o is None else self._slots[o] for o in node.operands)
+            results = tuple(self._slots[r] for r in node.results)
+            read_last = {s for s in operands if s is not None and last_use[s] is node}
+            unread = {s for s in results if s not in last_use}
+            dying = tuple(sorted((read_last | unread) - kept))
+            steps.append(_Step(node, self._kernel(node), operands, results, dying))
+        return steps
+
+    def _kernel(self, node: Node) -> Kernel:
+        kernel, choice = choose_kernel(node, HOST, self._providers)
+        self.choices.append(choice)
+        return kernel if kernel is not None else self._node_by_node(node)
+
+    def _node_by_node(self, node: Node) -> Kernel:
+        """Run the graphs inside a node with executors of their own."""
+        executors: dict[int, HostExecutor] = {}
+        for body in node.op.subgraphs().values():
+            executors[id(body)] = HostExecutor(body, self._providers)
+            self.choices += executors[id(body)].choices
+
+        def run(graph: Graph, arrays: Sequence[Any]) -> list[Any]:
+            return executors[id(graph)].run(arrays)
+
+        def kernel(op: Op, operands: Sequence[Any]) -> tuple[Any, ...]:
+            results = op.compute(*operands, run=run)
+            return results if isinstance(results, tuple) else (results,)
+
+        return kernel
+
+
+def _run_step(step: _Step, values: list[Any], sizes: dict[str, int]) -> None:
+    operands = [None if slot is None else values[slot] for slot in step.operands]
+    try:
+        with np.errstate(all="ignore"):
+            results = step.kernel(resolve(step.node, sizes), operands)
+    except GieError:
+        raise
+    except Exception as error:  # a kernel is a third party's code; the node must be named
+        raise ExecutionError(
+            f"{step.node.op.name} %{step.node.results[0].name} failed: {type(error).__name__}: {error}"
+        ) from error
+    for slot, value, array in zip(step.results, step.node.results, results, strict=True):
+        bind_symbols(value, array, sizes)
+        values[slot] = array
+    for slot in step.dying:
+        values[slot] = None
+
+
+def _owned(output: Any, inputs: Sequence[Any]) -> Any:
+    """The output itself, or a copy where it could be a view of something that isn't the caller's."""
+    if not isinstance(output, np.ndarray):
+        return output
+    shared = any(isinstance(x, np.ndarray) and np.may_share_memory(output, x) for x in inputs)
+    return output.copy() if shared or not output.flags.writeable else output

@@ -1,0 +1,134 @@
+"""Checks that the shape rules of several families share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gie_core.ir.dims import Dim, SymInt, dim_max
+from gie_core.ir.op import Op, OpError
+from gie_core.ir.types import Shape, TensorType
+
+__all__ = [
+    "as_ints",
+    "at_least_zero",
+    "check_axis",
+    "check_choice",
+    "check_indices",
+    "check_same_dtype",
+    "check_scalar",
+    "is_provably_zero_or_more",
+    "merge_dims",
+    "merge_shapes",
+    "replace_dim",
+]
+
+
+def as_ints(dims: Shape) -> tuple[int, ...]:
+    """Dimensions of an op that runs, where symbols have become numbers.
+
+    Raises:
+        OpError: one is still symbolic.
+    """
+    for dim in dims:
+        if isinstance(dim, SymInt):
+            raise OpError(f"the dimension {dim} is not known; bind its symbols before running")
+    return tuple(dim for dim in dims if isinstance(dim, int))
+
+
+def check_axis(axis: int, rank: int) -> int:
+    """``axis`` itself.
+
+    Raises:
+        OpError: a tensor of this rank has no such axis.
+    """
+    if not 0 <= axis < rank:
+        raise OpError(f"axis {axis} does not exist in a tensor of rank {rank}")
+    return axis
+
+
+def check_choice(op: Op, name: str, choices: Sequence[str]) -> None:
+    """Check that a string attribute has one of the allowed values.
+
+    Raises:
+        OpError: it has not.
+    """
+    value = getattr(op, name)
+    if value not in choices:
+        allowed = ", ".join(map(repr, choices))
+        raise OpError(f"attribute {name!r} of {op.name} is {value!r}; it must be one of {allowed}")
+
+
+def check_indices(name: str, indices: TensorType) -> None:
+    """Check that an operand can hold positions.
+
+    Raises:
+        OpError: its element type is not an integer.
+    """
+    if not indices.dtype.is_integer:
+        raise OpError(f"{name} must be integers, not {indices}")
+
+
+def check_same_dtype(a: TensorType, b: TensorType, what: str) -> None:
+    """Check that two operands, which ``what`` names, have one element type.
+
+    Raises:
+        OpError: they have not.
+    """
+    if a.dtype is not b.dtype:
+        raise OpError(f"{what} must have one element type, not {a.dtype} and {b.dtype}")
+
+
+def check_scalar(name: str, value: TensorType) -> None:
+    """Check that an operand holds one element (any rank, as far as its extents are known).
+
+    Raises:
+        OpError: it certainly holds another number of elements.
+    """
+    if value.shape is not None and any(isinstance(d, int) and d != 1 for d in value.shape):
+        raise OpError(f"{name} must have one element, not the shape of {value}")
+
+
+def merge_dims(a: Dim, b: Dim, what: str) -> Dim:
+    """The better known of two extents that must be equal.
+
+    Raises:
+        OpError: they are different ints; ``what`` names them.
+    """
+    if isinstance(a, int) and isinstance(b, int) and a != b:
+        raise OpError(f"{what} must be equal, not {a} and {b}")
+    return b if isinstance(b, int) else a
+
+
+def merge_shapes(a: Shape, b: Shape, what: str, skip: int | None = None) -> Shape:
+    """Merge all extents of two shapes; those at axis ``skip`` may differ and ``a``'s is taken.
+
+    Raises:
+        OpError: the ranks or two extents certainly differ; ``what`` names the operands.
+    """
+    if len(a) != len(b):
+        raise OpError(f"{what} must have one rank, not {len(a)} and {len(b)}")
+    return tuple(
+        p if axis == skip else merge_dims(p, q, f"the extents of {what} at axis {axis}")
+        for axis, (p, q) in enumerate(zip(a, b, strict=True))
+    )
+
+
+def replace_dim(shape: Shape, axis: int, *extents: Dim) -> Shape:
+    """``shape`` with the extent at ``axis`` replaced by none, one or several."""
+    return (*shape[:axis], *extents, *shape[axis + 1 :])
+
+
+def at_least_zero(dim: Dim) -> Dim:
+    """max(dim, 0), without the ``max`` where the sign is plain to see."""
+    return dim if is_provably_zero_or_more(dim) else dim_max(dim, 0)
+
+
+def is_provably_zero_or_more(dim: Dim) -> bool:
+    """Whether only non-negative things are added and multiplied; ``False`` says nothing."""
+    if isinstance(dim, SymInt):
+        return all(
+            coefficient >= 0
+            and all(all(map(is_provably_zero_or_more, atom.operands)) for atom in monomial)
+            for monomial, coefficient in dim.terms
+        )
+    return dim >= 0

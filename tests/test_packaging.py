@@ -81,6 +81,10 @@ def test_one_version_and_one_range_of_pythons(distribution: str) -> None:
     assert this["requires-python"] == core["requires-python"]
 
 
+def test_the_package_knows_its_version() -> None:
+    assert gie_core.__version__ == project("gie-core")["project"]["version"]
+
+
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 def test_every_dependency_has_an_upper_bound(distribution: str) -> None:
     for requirement in project(distribution)["project"]["dependencies"]:

@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from gie_core.ir.graph import Graph
     from gie_core.ir.graph_builder import GraphBuilder
 
-__all__ = ["Engine", "GieError", "Graph", "GraphBuilder", "TensorInfo", "__version__", "build", "optimize"]
+__all__ = [
+    "Engine",
+    "GieError",
+    "Graph",
+    "GraphBuilder",
+    "TensorInfo",
+    "__version__",
+    "build",
+    "optimize",
+]
 
 __version__ = "0.1.0"
 

@@ -112,7 +112,7 @@ def kernel_providers(host: PluginHost, target: Target) -> list[NamedProvider]:
 def choose_kernel(
     node: Node, target: Target, providers: Sequence[NamedProvider]
 ) -> tuple[Kernel | None, KernelChoice]:
-    """The first supporting provider's kernel; ``None`` where the graphs inside must run node by node.
+    """The first supporting provider's kernel; ``None`` where the graphs inside run node by node.
 
     Raises:
         KernelError: no provider runs the node; gives each one's reason.

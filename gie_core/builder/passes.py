@@ -83,10 +83,12 @@ class PatternPass(Pass):
     def run(self, graph: Graph, rewriter: Rewriter) -> None:
         for _ in range(MAX_SWEEPS):
             rewriter.refusals.clear()
-            if not any([rewriter.apply(self.rewrite, node) for node in self._matching(graph)]):
+            replaced = [rewriter.apply(self.rewrite, node) for node in self._matching(graph)]
+            if not any(replaced):
                 return
         raise PassError(
-            f"the pass {self.name!r} still finds something to rewrite after {MAX_SWEEPS} sweeps; its result must not match its own pattern"
+            f"the pass {self.name!r} still finds something to rewrite after {MAX_SWEEPS} sweeps; "
+            "its result must not match its own pattern"
         )
 
     def _matching(self, graph: Graph) -> Iterator[Node]:
@@ -109,7 +111,7 @@ def sort_passes(passes: Iterable[Pass], owners: dict[str, str] | None = None) ->
         if each.name in by_name:
             raise PassError(f"two passes are called {each.name!r}")
         by_name[each.name] = each
-    sorter = TopologicalSorter[str]({name: () for name in sorted(by_name)})
+    sorter = TopologicalSorter[str](dict.fromkeys(sorted(by_name), ()))
     for each in by_name.values():
         for other in by_name.values():
             if other.name in each.after or each.name in other.before:
@@ -124,7 +126,8 @@ def _topological(sorter: TopologicalSorter[str], owners: dict[str, str]) -> list
     except CycleError as error:
         cycle = " → ".join(f"{n} ({owners.get(n, 'core')})" for n in error.args[1])
         raise PassError(
-            f"the passes {cycle} each want to run before the next; change 'before' or 'after' of one, or block its plugin"
+            f"the passes {cycle} each want to run before the next; change 'before' or 'after' of "
+            "one, or block its plugin"
         ) from None
     order: list[str] = []
     while sorter.is_active():
@@ -168,7 +171,8 @@ def run_passes(
     else:
         last = sorted({r.name for r in records if r.hits and r.round == MAX_ROUNDS - 1})
         raise PassError(
-            f"the passes {', '.join(last)} undo each other: still changing after {MAX_ROUNDS} rounds"
+            f"the passes {', '.join(last)} undo each other: still changing after {MAX_ROUNDS} "
+            "rounds"
         )
     run_all(Phase.GROUP, 0)
     return records
@@ -197,11 +201,13 @@ def _check(each: Pass, graph: Graph, rewriter: Rewriter, before: str) -> None:
     changed = format_graph(graph, identity_key) != before
     if changed and not rewriter.hits:
         raise PassError(
-            f"the pass {each.name!r} changed the graph but recorded no hit; make changes through the rewriter"
+            f"the pass {each.name!r} changed the graph but recorded no hit; make changes through "
+            "the rewriter"
         )
     if rewriter.hits and not changed:
         raise PassError(
-            f"the pass {each.name!r} recorded a hit ({rewriter.hits[0].node}) but the graph is as before; return None where nothing changes"
+            f"the pass {each.name!r} recorded a hit ({rewriter.hits[0].node}) but the graph is as "
+            "before; return None where nothing changes"
         )
 
 

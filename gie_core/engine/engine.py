@@ -127,12 +127,14 @@ def _as_array(given: Any, value: Value) -> Any:
             return array.astype(object)
         if array.dtype != value.type.dtype.numpy:
             raise ExecutionError(
-                f"input {value.name!r} is {value.type}, but got {array.dtype}; convert it with .astype({value.type.dtype.numpy.name!r})"
+                f"input {value.name!r} is {value.type}, but got {array.dtype}; convert it with "
+                f".astype({value.type.dtype.numpy.name!r})"
             )
         return array
     try:
         return np.asarray(given, dtype=value.type.dtype.numpy)
     except (ValueError, TypeError) as error:
         raise ExecutionError(
-            f"input {value.name!r} is {value.type}, and {type(given).__name__} does not convert to it: {error}"
+            f"input {value.name!r} is {value.type}, and {type(given).__name__} does not convert "
+            f"to it: {error}"
         ) from None

@@ -26,7 +26,7 @@ annotation                text
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Union, cast, get_args, get_origin
@@ -67,10 +67,9 @@ class Kind:
         if self.item is not None:
             if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
                 raise TypeError(f"expected a list, got {value!r}")
-            return tuple(self.item.coerce(v) for v in value)
-        if isinstance(value, np.generic):
-            value = value.item()
-        return self._coerce_scalar(value)
+            return tuple(self.item.coerce(v) for v in cast("Iterable[Any]", value))
+        python = cast("Any", value).item() if isinstance(value, np.generic) else value
+        return self._coerce_scalar(python)
 
     def _coerce_scalar(self, value: Any) -> Any:
         match self.name:
@@ -82,8 +81,9 @@ class Kind:
                 return value if isinstance(value, FrozenArray) else FrozenArray(np.asarray(value))
             case "mapping" if isinstance(value, Mapping):
                 return FrozenMapping(cast("Mapping[str, Any]", value))
-            case _ if not _is_kind(self.name, value):
-                raise TypeError(f"expected {self.name}, got {value!r}")
+            case _:
+                if not _is_kind(self.name, value):
+                    raise TypeError(f"expected {self.name}, got {value!r}")
         return value
 
 
@@ -138,7 +138,7 @@ def freeze(value: Any) -> Any:
         return tuple(freeze(v) for v in cast("list[Any]", value))
     if isinstance(value, Mapping):
         return FrozenMapping(cast("Mapping[str, Any]", value))
-    return value.item() if isinstance(value, np.generic) else value
+    return cast("Any", value).item() if isinstance(value, np.generic) else value
 
 
 def _is_kind(name: str, value: Any) -> bool:

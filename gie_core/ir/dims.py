@@ -258,7 +258,7 @@ def _floor_div(a: Dim, b: Dim) -> Dim:
 
 
 def _floor_div_int(a: Dim, b: int) -> Dim:
-    """Take out what ``b`` divides, then merge nested divisions: (x // p + k) // q = (x + k*p) // (p*q)."""
+    """Take out what ``b`` divides; merge nested divisions: (x//p + k)//q = (x + k*p)//(p*q)."""
     if b == 0:
         raise ZeroDivisionError("a dimension is divided by zero")
     whole = _polynomial((m, c // b) for m, c in _terms(a) if c % b == 0)
@@ -284,7 +284,8 @@ def _divide_exactly(a: Dim, b: SymInt) -> Dim | None:
     """a / b where b is a single term that divides every term of a."""
     if len(b.terms) != 1:
         return None
-    (divisor, factor), quotient = b.terms[0], []
+    (divisor, factor) = b.terms[0]
+    quotient: list[tuple[Monomial, int]] = []
     for monomial, coefficient in _terms(a):
         remaining = list(monomial)
         for atom in divisor:

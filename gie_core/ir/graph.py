@@ -6,6 +6,9 @@ order right. Nodes form a linked list in topological order, so that inserting an
 removing while walking is cheap and safe.
 """
 
+# Graph, Node and Value are one unit: this module alone writes their private fields.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import re
@@ -75,7 +78,7 @@ class Value:
 
     @property
     def uses(self) -> tuple[Use, ...]:
-        """Where it is read, in the order in which the uses came to be; graph outputs don't count."""
+        """Where it is read, in the order the uses came to be; graph outputs don't count."""
         return tuple(self._uses)
 
     @property
@@ -189,7 +192,7 @@ class Node:
 
 @dataclass(frozen=True)
 class State:
-    """An input and an output that may share storage: the output of one run is the input of the next."""
+    """A pair that may share storage: the output of one run is the input of the next."""
 
     input: Value
     output: Value
@@ -375,7 +378,8 @@ class Graph:
             raise GraphError(f"the state %{input.name} is not an input of graph {self.name!r}")
         if input.type != output.type:
             raise GraphError(
-                f"the state %{input.name} is {input.type}, its successor %{output.name} {output.type}"
+                f"the state %{input.name} is {input.type}, its successor %{output.name} "
+                f"{output.type}"
             )
         self._states.append(State(input, output))
 

@@ -31,7 +31,7 @@ class TextError(GieError):
 
 @dataclass(frozen=True)
 class Token:
-    """A piece of text: its kind (a group of the pattern, or "end"), the text and where it starts."""
+    """A piece of text: its kind (a group of the pattern, or "end"), its text and position."""
 
     kind: str
     text: str

@@ -25,10 +25,10 @@ from __future__ import annotations
 import enum
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, dataclass_transform, get_type_hints
 
 from gie_core.errors import GieError
 from gie_core.ir.attribute import Kind, kind_of
@@ -89,10 +89,11 @@ class Op:
         **kwargs: Any,
     ) -> None:
         super().__init_subclass__(**kwargs)
-        taken = sorted(cls.__dict__.get("__annotations__", {}).keys() & vars(Op).keys())
+        taken = sorted(inspect.get_annotations(cls).keys() & vars(Op).keys())
         if taken:
             raise TypeError(
-                f"{cls.__qualname__} cannot call an attribute {taken[0]!r}: Op has a method of that name"
+                f"{cls.__qualname__} cannot call an attribute {taken[0]!r}: Op has a method of "
+                "that name"
             )
         dataclass(frozen=True, kw_only=True)(cls)
         if name is not None:
@@ -166,7 +167,8 @@ class Op:
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some attributes changed."""
-        return replace(self, **changes)  # pyright: ignore[reportArgumentType] - subclasses are dataclasses
+        copy: Self = replace(cast("Any", self), **changes)
+        return copy
 
     def symbols(self) -> frozenset[str]:
         """Symbols that occur in the attributes' dimensions."""

@@ -7,7 +7,7 @@ import difflib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -90,10 +90,7 @@ class _Parser:
         if not isinstance(type_, TensorType) or not type_.is_static:
             raise self.lexer.error(f"a constant has a tensor type with a known shape, not {type_}")
         self.lexer.expect("=")
-        if self.lexer.accept("blob"):
-            data = self._blob(type_)
-        else:
-            data = self._elements(type_)
+        data = self._blob(type_) if self.lexer.accept("blob") else self._elements(type_)
         graph.add_constant(data, name).quantization = quantization
 
     def _blob(self, type_: TensorType) -> Array:
@@ -367,8 +364,11 @@ class _Parser:
         if not type_.is_static:
             raise self.lexer.error(f"an array has a known shape, not {type_}", position)
         try:
-            array = np.array(items, dtype=type_.dtype.numpy if type_.dtype.is_integer else None)
-            return array.astype(type_.dtype.numpy, copy=False).reshape(type_.dims)  # pyright: ignore[reportArgumentType, reportCallIssue] - static dims are ints
+            array: Array = np.array(
+                items, dtype=type_.dtype.numpy if type_.dtype.is_integer else None
+            )
+            shape = cast("tuple[int, ...]", type_.dims)
+            return array.astype(type_.dtype.numpy, copy=False).reshape(shape)
         except (ValueError, TypeError, OverflowError) as error:
             raise self.lexer.error(
                 f"these elements do not make a {type_}: {error}", position

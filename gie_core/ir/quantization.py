@@ -35,7 +35,8 @@ class Quantization:
         if len(self.scale) != len(self.zero_point) or (self.axis is None and len(self.scale) != 1):
             raise ValueError(
                 f"quantization needs one zero point per scale and, without an axis, one of each; "
-                f"got {len(self.scale)} scales, {len(self.zero_point)} zero points, axis {self.axis}"
+                f"got {len(self.scale)} scales, {len(self.zero_point)} zero points, axis "
+                f"{self.axis}"
             )
         if not all(s > 0 for s in self.scale):
             raise ValueError(f"quantization scales must be positive, got {min(self.scale)}")

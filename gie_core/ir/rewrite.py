@@ -103,7 +103,8 @@ class Rewriter:
     def _replace(self, node: Node, values: Sequence[Value]) -> None:
         if len(values) != len(node.results):
             raise GraphError(
-                f"{len(values)} values were given to replace the {len(node.results)} results of {node}"
+                f"{len(values)} values were given to replace the {len(node.results)} results of "
+                f"{node}"
             )
         text, names = _describe(node), [result.name for result in node.results]
         quantizations = [result.quantization for result in node.results]
@@ -112,7 +113,7 @@ class Rewriter:
         removed = remove_dead(self.graph, [node, *self._added])
         self._pass_on_sources(removed)
         for name, quantization, new in zip(names, quantizations, values, strict=True):
-            if new.node in self._added and new.node is not None and new.node.is_attached:
+            if new.node in self._added and new.node.is_attached:
                 self.graph.rename(new, name)
                 new.quantization = new.quantization or quantization
         self.hits.append(Hit(text, node.sources, tuple(f"%{v.name}" for v in values)))

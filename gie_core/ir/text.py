@@ -23,7 +23,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -102,7 +102,7 @@ def _node_lines(node: Node, key: BlobKey, indent: str, nested: bool = True) -> I
     results = ", ".join(map(_typed, node.results))
     head = f"{indent}{results} = {node.op.name}({', '.join(map(_ref, node.operands))})"
     attributes = node.op.changed_attributes()
-    bodies = {n: g for n, g in node.op.subgraphs().items() if g is not None}
+    bodies = node.op.subgraphs()
     plain = [f"{n} = {_attribute(node.op, n, v)}" for n, v in attributes.items() if n not in bodies]
     tail = ""
     if node.sources:
@@ -163,9 +163,9 @@ def format_untyped(value: Any) -> str:
         case FrozenArray():
             return f"{type_of(value.data)} {_elements(value.data)}"
         case tuple():
-            return f"[{', '.join(map(format_untyped, value))}]"
+            return f"[{', '.join(map(format_untyped, cast('tuple[Any, ...]', value)))}]"
         case Mapping():
-            return _mapping(value)
+            return _mapping(cast("Mapping[str, Any]", value))
         case _:
             return f"<{type(value).__name__}>"
 
@@ -238,14 +238,24 @@ def _elements(data: Array) -> str:
 
 
 def _element(value: Any) -> str:
+    """One element of an array, in digits that read back to the same number."""
     if isinstance(value, str):
         return json.dumps(value)
-    if isinstance(value, (bool, np.bool_)):
-        return "true" if value else "false"
-    if isinstance(value, np.float32):
+    number: Any = value.item() if hasattr(value, "item") else value
+    match number:
+        case bool():
+            return "true" if number else "false"
+        case complex():
+            return str(number)
+        case int():
+            return str(number)
+        case _:
+            return _float(float(number), value)
+
+
+def _float(number: float, value: Any) -> str:
+    """Float32 has shorter digits than the double it widens to."""
+    if getattr(value, "dtype", None) == np.float32:
         short = repr(float(str(value)))
-        return short if np.float32(short) == value else repr(float(value))
-    if isinstance(value, np.complexfloating):
-        return str(complex(value)).replace(" ", "")
-    as_python = value.item() if isinstance(value, np.generic) else value
-    return repr(as_python if isinstance(as_python, (int, float)) else float(as_python))
+        return short if np.float32(short) == np.float32(number) else repr(number)
+    return repr(number)

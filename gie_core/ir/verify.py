@@ -52,7 +52,8 @@ class VerifyError(GieError):
         self.graph_text = annotate(graph, problem)
         at = f" at {format_node(problem.node).split(' {', 1)[0]}" if problem.node else ""
         super().__init__(
-            f"graph {graph.name!r} is not valid ({stage.value}): {problem.message}{at}\n{self.graph_text}"
+            f"graph {graph.name!r} is not valid ({stage.value}): "
+            f"{problem.message}{at}\n{self.graph_text}"
         )
 
 

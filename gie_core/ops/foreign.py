@@ -13,7 +13,7 @@ __all__ = ["Foreign"]
 
 
 class Foreign(Op, name="foreign", results=("*y",), traits=(Trait.OPAQUE, Trait.IMPURE)):
-    """An op of another framework, kept as it was; it runs if some kernel provider claims its domain.
+    """An op of another framework, kept as it was; it runs if a kernel provider claims its domain.
 
     Args:
         domain: who defines it ("ai.onnx", "caffe", …).

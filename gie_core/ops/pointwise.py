@@ -26,7 +26,9 @@ class Pointwise(Op, name="pointwise", results=("*y",)):
     def infer(self, *xs: TensorType) -> tuple[TensorType, ...]:
         program = self.program
         if len(xs) != len(program.params):
-            raise OpError(f"the program has {len(program.params)} parameters, but got {len(xs)} operands")
+            raise OpError(
+                f"the program has {len(program.params)} parameters, but got {len(xs)} operands"
+            )
         extents: dict[str, Dim] = {}
         for parameter, x in zip(program.params, xs, strict=True):
             if parameter.dtype is not x.dtype or len(parameter.index) != x.rank:

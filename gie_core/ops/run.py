@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -11,9 +11,9 @@ from gie_core.errors import GieError
 from gie_core.ir.dims import Dim, SymInt, evaluate_dim, free_symbols
 from gie_core.ir.graph import Graph, Node, Value
 from gie_core.ir.op import Op
-from gie_core.ir.types import Array, TensorType
+from gie_core.ir.types import TensorType
 
-__all__ = ["ExecutionError", "RunGraph", "bind_symbols", "compute_node", "run_graph"]
+__all__ = ["ExecutionError", "RunGraph", "as_tuple", "bind_symbols", "compute_node", "run_graph"]
 
 RunGraph = Callable[[Graph, Sequence[Any]], Sequence[Any]]
 
@@ -134,13 +134,19 @@ def _lone_symbol(names: frozenset[str]) -> SymInt | None:
     return symbol(min(names)) if len(names) == 1 else None
 
 
+def as_tuple(result: Any) -> tuple[Any, ...]:
+    """What a reference returned as a tuple of results."""
+    return cast("tuple[Any, ...]", result) if isinstance(result, tuple) else (result,)
+
+
 def _as_results(node: Node, result: Any) -> tuple[Any, ...]:
-    results = result if isinstance(result, tuple) else (result,)
+    results = as_tuple(result)
     if len(results) != len(node.results):
         raise ExecutionError(
-            f"{node.op.name} at {_where(node)} returned {len(results)} results, not {len(node.results)}"
+            f"{node.op.name} at {_where(node)} returned {len(results)} results, not "
+            f"{len(node.results)}"
         )
-    return tuple(np.asarray(r) if isinstance(r, (np.generic, int, float)) else r for r in results)
+    return tuple(np.asarray(cast("Any", r)) if np.isscalar(r) else r for r in results)
 
 
 def _where(node: Node) -> str:

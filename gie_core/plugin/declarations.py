@@ -59,11 +59,13 @@ class Declaration:
         """
         if not _NAME.fullmatch(self.name):
             raise DeclarationError(
-                f"the {self.kind} name {self.name!r} must be lower-case letters, digits, '.', '_' and '-'"
+                f"the {self.kind} name {self.name!r} must be lower-case letters, digits, '.', '_' "
+                "and '-'"
             )
         if not _FACTORY.fullmatch(self.factory):
             raise DeclarationError(
-                f"the factory {self.factory!r} of {self.kind} {self.name!r} must read 'package.module:attribute'"
+                f"the factory {self.factory!r} of {self.kind} {self.name!r} must read "
+                "'package.module:attribute'"
             )
 
     def load(self) -> Any:
@@ -77,7 +79,8 @@ class Declaration:
             return getattr(importlib.import_module(module), attribute)
         except Exception as error:  # an import runs a third party's code: anything can come
             raise DeclarationError(
-                f"the {self.kind} {self.name!r} cannot be loaded from {self.factory}: {type(error).__name__}: {error}"
+                f"the {self.kind} {self.name!r} cannot be loaded from {self.factory}: "
+                f"{type(error).__name__}: {error}"
             ) from error
 
 

@@ -139,8 +139,8 @@ class PluginHost:
 
     def ops(self) -> OpRegistry:
         """The core's ops and the plugins'. A plugin whose ops don't load or clash is failed."""
-        from gie_core.ops import core_ops
         from gie_core.ir.op import OpRegistry
+        from gie_core.ops import core_ops
 
         registry = OpRegistry(core_ops().values())
         for owned in self._owned(OpsDeclaration):
@@ -156,7 +156,7 @@ class PluginHost:
             return None
         try:
             return use(owned.declaration.load())
-        except Exception as error:  # a third party's code: anything can come, and the rest goes on
+        except Exception as error:  # noqa: BLE001 - a third party's code: anything can come, and the rest goes on
             message = (
                 str(error)
                 if isinstance(error, DeclarationError)
@@ -170,7 +170,7 @@ class PluginHost:
         for implementation in self._manager.hook.gie_pass_finished.get_hookimpls():
             try:
                 implementation.function(*([record] if implementation.argnames else []))
-            except Exception as error:  # an observer must not stop a build
+            except Exception as error:  # noqa: BLE001 - an observer must not stop a build
                 warnings.warn(
                     f"the observer of plugin {implementation.plugin_name!r} failed: {error}",
                     RuntimeWarning,
@@ -197,7 +197,7 @@ class PluginHost:
             return
         try:
             self._manager.register(entry_point.load(), plugin.name)
-        except Exception as error:  # an import runs a third party's code: anything can come
+        except Exception as error:  # noqa: BLE001 - an import runs a third party's code: anything can come
             self._fail(
                 plugin, f"importing {entry_point.value} raised {type(error).__name__}: {error}"
             )
@@ -228,7 +228,7 @@ class PluginHost:
             for hook, expected in _HOOKS.items():
                 if hasattr(module, hook) and hasattr(getattr(module, hook), "gie_impl"):
                     plugin.declarations.extend(_checked(hook, expected, getattr(module, hook)()))
-        except Exception as error:  # a hook is a third party's code
+        except Exception as error:  # noqa: BLE001 - a hook is a third party's code
             text = (
                 str(error)
                 if isinstance(error, DeclarationError)
@@ -245,7 +245,8 @@ class PluginHost:
                 if owner is not plugin:
                     self._fail(
                         plugin,
-                        f"it and plugin {owner.name!r} both declare the {declaration.kind} {declaration.name!r}; block one",
+                        f"it and plugin {owner.name!r} both declare the {declaration.kind} "
+                        f"{declaration.name!r}; block one",
                     )
                     break
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -13,7 +13,8 @@ from gie_core.builder.report import KernelChoice
 from gie_core.errors import GieError
 from gie_core.ir.graph import Graph, Node, Value
 from gie_core.ir.op import Op
-from gie_core.ops.run import ExecutionError, bind_symbols, resolve
+from gie_core.ir.types import Array
+from gie_core.ops.run import ExecutionError, as_tuple, bind_symbols, resolve
 from gie_core.runtime.target import HOST
 
 __all__ = ["HostExecutor"]
@@ -110,8 +111,8 @@ class HostExecutor:
             return executors[id(graph)].run(arrays)
 
         def kernel(op: Op, operands: Sequence[Any]) -> tuple[Any, ...]:
-            results = op.compute(*operands, run=run)
-            return results if isinstance(results, tuple) else (results,)
+            results: Any = op.compute(*operands, run=run)
+            return as_tuple(results)
 
         return kernel
 
@@ -125,7 +126,8 @@ def _run_step(step: _Step, values: list[Any], sizes: dict[str, int]) -> None:
         raise
     except Exception as error:  # a kernel is a third party's code; the node must be named
         raise ExecutionError(
-            f"{step.node.op.name} %{step.node.results[0].name} failed: {type(error).__name__}: {error}"
+            f"{step.node.op.name} %{step.node.results[0].name} failed: {type(error).__name__}: "
+            f"{error}"
         ) from error
     for slot, value, array in zip(step.results, step.node.results, results, strict=True):
         bind_symbols(value, array, sizes)
@@ -135,8 +137,11 @@ def _run_step(step: _Step, values: list[Any], sizes: dict[str, int]) -> None:
 
 
 def _owned(output: Any, inputs: Sequence[Any]) -> Any:
-    """The output itself, or a copy where it could be a view of something that isn't the caller's."""
+    """The output, copied where it could be a view of something that isn't the caller's."""
     if not isinstance(output, np.ndarray):
         return output
-    shared = any(isinstance(x, np.ndarray) and np.may_share_memory(output, x) for x in inputs)
-    return output.copy() if shared or not output.flags.writeable else output
+    array = cast("Array", output)
+    shared = any(
+        isinstance(x, np.ndarray) and np.may_share_memory(array, cast("Array", x)) for x in inputs
+    )
+    return array.copy() if shared or not array.flags.writeable else array

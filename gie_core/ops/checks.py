@@ -1,4 +1,4 @@
-"""Checks that the shape rules of several families share."""
+"""Checks of axes and attributes, and arithmetic on shapes, for the shape rules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ __all__ = [
     "check_axis",
     "check_choice",
     "check_indices",
-    "check_same_dtype",
     "check_scalar",
     "is_provably_zero_or_more",
     "merge_dims",
@@ -66,16 +65,6 @@ def check_indices(name: str, indices: TensorType) -> None:
     """
     if not indices.dtype.is_integer:
         raise OpError(f"{name} must be integers, not {indices}")
-
-
-def check_same_dtype(a: TensorType, b: TensorType, what: str) -> None:
-    """Check that two operands, which ``what`` names, have one element type.
-
-    Raises:
-        OpError: they have not.
-    """
-    if a.dtype is not b.dtype:
-        raise OpError(f"{what} must have one element type, not {a.dtype} and {b.dtype}")
 
 
 def check_scalar(name: str, value: TensorType) -> None:

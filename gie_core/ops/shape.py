@@ -21,12 +21,12 @@ from gie_core.ops.checks import (
     at_least_zero,
     check_axis,
     check_choice,
-    check_same_dtype,
     check_scalar,
     merge_dims,
     merge_shapes,
     replace_dim,
 )
+from gie_core.ops.operands import bracketed, check_dtype, check_number
 
 __all__ = [
     "Concat",
@@ -59,12 +59,12 @@ class Reshape(Op, name="reshape"):
     def __post_init__(self) -> None:
         super().__post_init__()
         if any(isinstance(d, int) and d < 0 for d in self.shape):
-            raise OpError(f"reshape needs extents ≥ 0, not {_text(self.shape)}")
+            raise OpError(f"reshape needs extents ≥ 0, not {bracketed(self.shape)}")
 
     def infer(self, x: TensorType) -> TensorType:
         surplus = product(x.dims) - product(self.shape)
         if isinstance(surplus, int) and surplus:
-            raise OpError(f"{x} does not have as many elements as the shape {_text(self.shape)}")
+            raise OpError(f"{x} has not as many elements as the shape {bracketed(self.shape)}")
         return TensorType(x.dtype, self.shape)
 
     def compute(self, x: Array) -> Array:
@@ -107,7 +107,7 @@ class Expand(Op, name="expand"):
             for given, wanted in zip(x.dims, self.shape[missing:], strict=True)
         )
         if not fits:
-            raise OpError(f"{x} cannot expand to the shape {_text(self.shape)}")
+            raise OpError(f"{x} cannot expand to the shape {bracketed(self.shape)}")
         return TensorType(x.dtype, self.shape)
 
     def compute(self, x: Array) -> Array:
@@ -125,7 +125,7 @@ class Concat(Op, name="concat"):
         first, axis = xs[0], check_axis(self.axis, xs[0].rank)
         shape = first.dims
         for x in xs[1:]:
-            check_same_dtype(first, x, "the operands")
+            check_dtype(first.dtype, operand=x)
             shape = merge_shapes(shape, x.dims, "the operands", skip=axis)
         extent: Dim = 0
         for x in xs:
@@ -153,7 +153,9 @@ class Split(Op, name="split", results=("*y",)):
     def compute(self, x: Array) -> tuple[Array, ...]:
         ends = list(accumulate(as_ints(self.sizes)))
         if ends and ends[-1] != x.shape[self.axis]:
-            raise OpError(f"the sizes {_text(self.sizes)} do not add up to {x.shape[self.axis]}")
+            raise OpError(
+                f"the sizes {bracketed(self.sizes)} do not add up to {x.shape[self.axis]}"
+            )
         return tuple(np.split(x, ends[:-1], self.axis)) if ends else ()
 
 
@@ -242,13 +244,16 @@ class Pad(Op, name="pad"):
         if len(self.pads) != 2 * x.rank:
             raise OpError(f"{x} needs {2 * x.rank} pads, not {len(self.pads)}")
         if value is not None:
-            check_same_dtype(x, value, "x and the value")
+            check_dtype(x.dtype, value=value)
             check_scalar("the value", value)
         begins, ends = self.pads[: x.rank], self.pads[x.rank :]
-        dims = tuple(b + d + e for b, d, e in zip(begins, x.dims, ends, strict=True))
-        if any(isinstance(d, int) and d < 0 for d in dims):
-            raise OpError(f"the pads {_text(self.pads)} cut off more than {x} has")
-        return TensorType(x.dtype, dims)
+        dims: list[Dim] = []
+        for begin, extent, end in zip(begins, x.dims, ends, strict=True):
+            left = extent + sum(p for p in (begin, end) if isinstance(p, int) and p < 0)
+            if isinstance(left, int) and left < 0:
+                raise OpError(f"the pads {bracketed(self.pads)} cut off more than {x} has")
+            dims.append(begin + extent + end)
+        return TensorType(x.dtype, tuple(dims))
 
     def compute(self, x: Array, value: Array | None = None) -> Array:
         pads = as_ints(self.pads)
@@ -300,9 +305,10 @@ class Range(Op, name="range", traits=(Trait.OPAQUE,)):
     """
 
     def infer(self, start: TensorType, limit: TensorType, delta: TensorType) -> None:
+        check_number(start=start)
+        check_dtype(start.dtype, limit=limit, delta=delta)
         for name, operand in (("the start", start), ("the limit", limit), ("the delta", delta)):
             check_scalar(name, operand)
-            check_same_dtype(start, operand, f"the start and {name}")
 
     def compute(self, start: Array, limit: Array, delta: Array) -> Array:
         wide = compute_dtype(DType.of(start.dtype))
@@ -405,7 +411,3 @@ def _image_dims(x: TensorType) -> tuple[Dim, Dim, Dim, Dim]:
 def _check_divides(divisor: int, extent: Dim, what: str) -> None:
     if isinstance(extent, int) and extent % divisor:
         raise OpError(f"{extent} {what} do not divide into blocks; use a multiple of {divisor}")
-
-
-def _text(dims: Shape) -> str:
-    return f"[{', '.join(map(str, dims))}]"

@@ -54,6 +54,7 @@ class Rewriter:
         self.refusals: list[tuple[str, str]] = []
         self._node: Node | None = None
         self._added: list[Node] = []
+        self._constants: list[Value] = []
 
     @property
     def node(self) -> Node:
@@ -82,12 +83,20 @@ class Rewriter:
         return node
 
     def constant(self, data: Any, name: str = "c") -> Value:
-        """A new constant."""
-        return self.graph.add_constant(data, name)
+        """A new constant; it goes again if nothing reads it in the end."""
+        value = self.graph.add_constant(data, name)
+        self._constants.append(value)
+        return value
+
+    def record(
+        self, matched: str, sources: Sequence[str] = (), replacement: Sequence[str] = ()
+    ) -> None:
+        """Record a change that a whole-graph pass made by itself: what went, what came instead."""
+        self.hits.append(Hit(matched, tuple(sources), tuple(replacement)))
 
     def apply(self, rule: Rule, node: Node) -> bool:
         """Let a rule look at a node; carry out what it returns. True if it replaced the node."""
-        self._node, self._added = node, []
+        self._node, self._added, self._constants = node, [], []
         try:
             outcome = rule(node, self)
         finally:
@@ -95,9 +104,10 @@ class Rewriter:
         if outcome is None or isinstance(outcome, Refusal):
             if isinstance(outcome, Refusal):
                 self.refusals.append((_describe(node), outcome.reason))
-            self._discard_added()
+            self._discard_unused()
             return False
         self._replace(node, [outcome] if isinstance(outcome, Value) else outcome)
+        self._discard_unused()
         return True
 
     def _replace(self, node: Node, values: Sequence[Value]) -> None:
@@ -111,26 +121,42 @@ class Rewriter:
         for old, new in zip(node.results, values, strict=True):
             self.graph.replace_uses(old, new)
         removed = remove_dead(self.graph, [node, *self._added])
-        self._pass_on_sources(removed)
+        self._pass_on_sources(removed, values)
         for name, quantization, new in zip(names, quantizations, values, strict=True):
-            if new.node in self._added and new.node.is_attached:
+            if self._is_new(new):
                 self.graph.rename(new, name)
                 new.quantization = new.quantization or quantization
         self.hits.append(Hit(text, node.sources, tuple(f"%{v.name}" for v in values)))
 
-    def _pass_on_sources(self, removed: Sequence[Node]) -> None:
-        """New nodes cover what the removed ones covered, in the order of the old graph."""
+    def _pass_on_sources(self, removed: Sequence[Node], values: Sequence[Value]) -> None:
+        """New nodes cover what the removed ones covered, in the order of the old graph.
+
+        Where no node is new, the nodes whose results took over cover it.
+        """
         gone = [
             source
             for node in reversed(removed)
             if node not in self._added
             for source in node.sources
         ]
-        for node in self._added:
+        heirs = [node for node in self._added if node.is_attached]
+        for node in heirs or dict.fromkeys(value.node for value in values if value.node):
             node.sources = tuple(dict.fromkeys([*node.sources, *gone]))
 
-    def _discard_added(self) -> None:
+    def _is_new(self, value: Value) -> bool:
+        if value.node is not None:
+            return value.node in self._added and value.node.is_attached
+        return any(value is constant for constant in self._constants)
+
+    def _discard_unused(self) -> None:
         remove_dead(self.graph, self._added)
+        for constant in self._constants:
+            if (
+                constant in self.graph.constants
+                and not constant.uses
+                and not self.graph.is_output(constant)
+            ):
+                self.graph.remove_constant(constant)
 
 
 def is_dead(node: Node) -> bool:

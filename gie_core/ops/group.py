@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gie_core.ir.graph import Graph
-from gie_core.ir.op import Op, OpError
-from gie_core.ir.types import Array, Type, may_equal
+from gie_core.ir.op import Op
+from gie_core.ir.types import Array, Type
+from gie_core.ops.call import call_types
 
 __all__ = ["Group"]
 
@@ -23,13 +24,7 @@ class Group(Op, name="group", results=("*y",)):
     body: Graph
 
     def infer(self, *xs: Type) -> tuple[Type, ...]:
-        inputs = self.body.inputs
-        if len(inputs) != len(xs):
-            raise OpError(f"the body has {len(inputs)} inputs, but got {len(xs)} operands")
-        for value, x in zip(inputs, xs, strict=True):
-            if not may_equal(value.type, x):
-                raise OpError(f"the body's input %{value.name} is a {value.type}, not a {x}")
-        return tuple(value.type for value in self.body.outputs)
+        return call_types(self.body, xs)
 
     def compute(
         self, *xs: Array, run: Callable[[Graph, Sequence[Array]], Sequence[Array]]

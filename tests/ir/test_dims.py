@@ -1,0 +1,168 @@
+"""Dimensions: canonical forms, text, and agreement with integer arithmetic."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gie_core.ir.dims import (
+    Dim,
+    SymInt,
+    ceil_div,
+    dim_max,
+    dim_min,
+    evaluate_dim,
+    format_dim,
+    free_symbols,
+    parse_dim,
+    product,
+    substitute_dim,
+    symbol,
+)
+
+CANONICAL = [
+    ("n + 2 - 1", "n + 1"),
+    ("2*n + 1 - n - n", "1"),
+    ("(2*n + 4) // 2", "n + 2"),
+    ("(n + 5) // 2", "(n + 1) // 2 + 2"),
+    ("(n // 2) // 3", "n // 6"),
+    ("((n + 1) // 2 + 1) // 2", "(n + 3) // 4"),
+    ("(4*n + 2*m) // 8", "(m + 2*n) // 4"),
+    ("n*m // n", "m"),
+    ("n // n", "1"),
+    ("mod(4*n + 3, 2)", "1"),
+    ("mod(n*m, m)", "0"),
+    ("max(n, n)", "n"),
+    ("max(n + 1, n)", "n + 1"),
+    ("min(n + 1, n)", "n"),
+    ("max(m, n)", "max(m, n)"),
+    ("max(n, m)", "max(m, n)"),
+    ("3 - n // 2", "-(n // 2) + 3"),
+    ("2*(n // 2)", "2*(n // 2)"),
+    ("n*n", "n*n"),
+]
+
+
+@pytest.mark.parametrize(("text", "canonical"), CANONICAL)
+def test_equal_dimensions_have_one_form(text: str, canonical: str) -> None:
+    assert format_dim(parse_dim(text)) == canonical
+    assert parse_dim(text) == parse_dim(canonical)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "n +", "n ** 2", "n / 2", "f(n)", "n.m", "1.5", "True", "n // 0", "max(n)", "'n'"]
+)
+def test_text_that_is_no_dimension_is_rejected(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a dimension"):
+        parse_dim(text)
+
+
+def test_deep_nesting_is_rejected_not_fatal() -> None:
+    with pytest.raises(ValueError, match="is not a dimension"):
+        parse_dim("(" * 100_000 + "n" + ")" * 100_000)
+
+
+@pytest.mark.parametrize("name", ["", "1n", "a b", "min", "mod"])
+def test_symbols_are_identifiers(name: str) -> None:
+    with pytest.raises(ValueError, match="cannot name a dimension"):
+        symbol(name)
+
+
+def test_int_results_stay_ints() -> None:
+    n = symbol("n")
+    assert isinstance(n - n, int)
+    assert isinstance(7 // symbol("n") * 0, int)
+    assert product([]) == 1
+    assert product([2, n, 3]) == 6 * n
+
+
+def test_free_symbols_looks_into_atoms() -> None:
+    assert free_symbols(parse_dim("max(n, m // k)"), 3) == {"n", "m", "k"}
+
+
+def test_evaluate_names_what_is_missing() -> None:
+    with pytest.raises(KeyError, match="m"):
+        evaluate_dim(parse_dim("n + m"), {"n": 1})
+
+
+def test_substitution_by_expressions() -> None:
+    assert substitute_dim(parse_dim("n // 2"), {"n": 4 * symbol("k")}) == 2 * symbol("k")
+
+
+# An expression as a tree, so that the test can evaluate it by itself.
+Tree = int | str | tuple[str, "Tree", "Tree"]
+trees = st.recursive(
+    st.integers(0, 9) | st.sampled_from(["n", "m"]),
+    lambda inner: st.tuples(
+        st.sampled_from(["+", "-", "*", "//", "mod", "min", "max", "ceil"]), inner, inner
+    ),
+    max_leaves=8,
+)
+
+
+def build(tree: Tree) -> Dim:
+    if isinstance(tree, int):
+        return tree
+    if isinstance(tree, str):
+        return symbol(tree)
+    function, a, b = tree[0], build(tree[1]), build(tree[2])
+    match function:
+        case "+":
+            return a + b
+        case "-":
+            return a - b
+        case "*":
+            return a * b
+        case "//":
+            return a // b
+        case "mod":
+            return a % b
+        case "ceil":
+            return ceil_div(a, b)
+        case "min":
+            return dim_min(a, b)
+        case _:
+            return dim_max(a, b)
+
+
+def compute(tree: Tree, values: dict[str, int]) -> int:
+    if isinstance(tree, int):
+        return tree
+    if isinstance(tree, str):
+        return values[tree]
+    function, a, b = tree[0], compute(tree[1], values), compute(tree[2], values)
+    return {
+        "+": lambda: a + b,
+        "-": lambda: a - b,
+        "*": lambda: a * b,
+        "//": lambda: a // b,
+        "mod": lambda: a % b,
+        "ceil": lambda: -(-a // b),
+        "min": lambda: min(a, b),
+        "max": lambda: max(a, b),
+    }[function]()
+
+
+@given(trees, st.integers(1, 20), st.integers(1, 20))
+def test_expressions_agree_with_integers(tree: Tree, n: int, m: int) -> None:
+    values = {"n": n, "m": m}
+    try:
+        expected = compute(tree, values)
+        dim = build(tree)
+    except ZeroDivisionError:
+        return
+    try:
+        assert evaluate_dim(dim, values) == expected
+    except ZeroDivisionError:
+        pytest.fail(f"{dim} divides by zero where {tree} does not")
+
+
+@given(trees)
+def test_text_round_trips(tree: Tree) -> None:
+    try:
+        dim = build(tree)
+    except ZeroDivisionError:
+        return
+    assert parse_dim(format_dim(dim)) == dim
+    assert isinstance(dim, (int, SymInt))

@@ -336,14 +336,9 @@ class Graph:
         self._check_operands(op, trimmed)
         result_types = tuple(types) if types is not None else infer_types(op, trimmed)
         node = Node(op, trimmed, tuple(dict.fromkeys(sources)))
-        wishes = [*names, *op.results[len(names) :]] if names else [op.name] * len(result_types)
-        wishes += [op.name] * (len(result_types) - len(wishes))
-        node._results = tuple(
-            Value(self.unique_name(wish.lstrip("*")), type, node=node)
-            for wish, type in zip(wishes, result_types, strict=False)
-        )
-        for result in node._results:
-            self._register(result)
+        wishes = [*names, *[op.name] * (len(result_types) - len(names))]
+        for wish, type in zip(wishes, result_types, strict=False):
+            node._results += (self._register(Value(self.unique_name(wish), type, node=node)),)
         for index, operand in enumerate(trimmed):
             if operand is not None:
                 operand._uses[Use(node, index)] = None
@@ -467,8 +462,9 @@ class Graph:
 
     # ── Bookkeeping ─────────────────────────────────────────────────────────────────
 
-    def _register(self, value: Value) -> None:
+    def _register(self, value: Value) -> Value:
         self._names[value.name] = value
+        return value
 
     def _check_operands(self, op: Op, operands: tuple[Value | None, ...]) -> None:
         check_arity(op, operands)

@@ -29,9 +29,7 @@ class Sample(Op, name="test.sample"):
     table: FrozenArray | None = None
     extra: Mapping[str, Any] = FrozenMapping()
 
-    def infer(
-        self, x: TensorType, y: TensorType | None = None, *others: TensorType
-    ) -> TensorType:
+    def infer(self, x: TensorType, y: TensorType | None = None, *others: TensorType) -> TensorType:
         return x
 
     def compute(self, x: Array, *others: Array) -> Array:

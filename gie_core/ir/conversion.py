@@ -90,6 +90,8 @@ def round_float(values: Array, dtype: DType) -> Array:
     """Round float32 or float64 once (nearest, ties to even); the result is in the compute dtype."""
     if dtype.bits >= 32:
         return values.astype(dtype.numpy, copy=False)
+    if dtype is DType.F4E2M1:  # it has no NaN: as in an integer, 0 stands for it
+        values = np.where(np.isnan(values), values.dtype.type(0), values)
     single = values if values.dtype == np.float32 else _round_to_odd(values)
     return single.astype(dtype.numpy).astype(np.float32)
 
@@ -183,7 +185,7 @@ def _directed(values: Array, target: DType, rounding: str) -> Array:
     chosen = _choose_direction(values, down, up, rounding)
     signed = np.where(chosen == 0, np.copysign(0.0, values), chosen)
     rounded = np.where(np.isnan(values), values, signed)
-    return rounded.astype(np.float32).astype(target.numpy).astype(np.float32)
+    return round_float(rounded, target)
 
 
 def _choose_direction(values: Array, down: Array, up: Array, rounding: str) -> Array:

@@ -77,7 +77,10 @@ class Declaration:
         module, _, attribute = self.factory.partition(":")
         try:
             return getattr(importlib.import_module(module), attribute)
-        except Exception as error:  # an import runs a third party's code: anything can come
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # an import runs a third party's code: anything can come
             raise DeclarationError(
                 f"the {self.kind} {self.name!r} cannot be loaded from {self.factory}: "
                 f"{type(error).__name__}: {error}"

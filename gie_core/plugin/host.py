@@ -94,7 +94,8 @@ class PluginHost:
     """All plugins of one process.
 
     Args:
-        block: names of plugins that must not be imported.
+        block: names of plugins that must not be imported, or ``plugin:thing`` for one thing
+            that a plugin declares.
         entry_points: where to look; by default what is installed.
     """
 
@@ -104,15 +105,16 @@ class PluginHost:
         self._manager = pluggy.PluginManager("gie")
         self._manager.add_hookspecs(hookspec)
         self._blocked = frozenset(block)
+        self._met: set[str] = set()
         self.plugins: list[Plugin] = []
         found = (
             metadata.entry_points(group=ENTRY_POINT_GROUP) if entry_points is None else entry_points
         )
         for entry_point in sorted(found, key=lambda e: e.name):
             self._admit(entry_point)
-        self._check_block()
         for plugin in self.plugins:
             self._collect(plugin)
+        self._check_block()
         self._reject_clashes()
 
     # ── Typed façade ────────────────────────────────────────────────────────────────
@@ -192,20 +194,20 @@ class PluginHost:
         if entry_point.dist is not None:
             plugin.distribution, plugin.version = entry_point.dist.name, entry_point.dist.version
         self.plugins.append(plugin)
-        if plugin.name in self._blocked:
+        if self._blocks(plugin.name):
             plugin.status = Status.BLOCKED
             return
         try:
             self._manager.register(entry_point.load(), plugin.name)
-        except Exception as error:  # noqa: BLE001 - an import runs a third party's code: anything can come
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - an import runs a third party's code: anything can come
             self._fail(
                 plugin, f"importing {entry_point.value} raised {type(error).__name__}: {error}"
             )
 
     def _check_block(self) -> None:
-        for name in sorted(self._blocked - {plugin.name for plugin in self.plugins}):
+        for name in sorted(self._blocked - self._met):
             warnings.warn(
-                f"there is no plugin {name!r} to block; `gie plugins` lists them",
+                f"there is nothing called {name!r} to block; `gie plugins` lists what there is",
                 RuntimeWarning,
                 stacklevel=3,
             )
@@ -235,6 +237,13 @@ class PluginHost:
                 else f"a hook raised {type(error).__name__}: {error}"
             )
             self._fail(plugin, text)
+        plugin.declarations = [
+            d for d in plugin.declarations if not self._blocks(f"{plugin.name}:{d.name}")
+        ]
+
+    def _blocks(self, name: str) -> bool:
+        self._met.add(name)
+        return name in self._blocked
 
     def _reject_clashes(self) -> None:
         """Of two plugins that declare one name, the later (by name) is failed."""

@@ -1,8 +1,11 @@
 """The text form: what is printed, that it reads back, and what the parser says of errors."""
 
+# ruff: noqa: E501 - the text form has one line a node
+
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -51,7 +54,7 @@ def test_result_types_may_be_left_out() -> None:
     assert graph.outputs[0].type == TensorType.of("f32", ["n"])
 
 
-ELEMENTS = [
+ELEMENTS: list[tuple[Any, list[Any]]] = [
     (np.float32, [0.1, -0.0, 1e-45, 3.4028235e38, math.inf]),
     (np.float64, [0.1, 5e-324, 1e300]),
     (np.float16, [0.1, 6e-8, 65504]),
@@ -68,7 +71,7 @@ ELEMENTS = [
 
 
 @pytest.mark.parametrize(("dtype", "values"), ELEMENTS)
-def test_small_constants_stand_in_the_text_bit_for_bit(dtype: type, values: list[object]) -> None:
+def test_small_constants_stand_in_the_text_bit_for_bit(dtype: Any, values: list[Any]) -> None:
     graph = Graph()
     array: Array = np.array(values, dtype)
     graph.set_outputs([graph.add_constant(array, "c")])

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, cast
 
 import numpy as np
 
+from gie_core.ir.conversion import integer_range
 from gie_core.ir.dims import evaluate_dim, symbol
 from gie_core.ir.graph import Graph, infer_types
-from gie_core.ir.op import Op
+from gie_core.ir.op import Op, OpError
 from gie_core.ir.types import Array, DType, TensorType, type_of
 from gie_core.ir.verify import verify
 from gie_core.ops.run import run_graph
 
-__all__ = ["check", "infer_shapes", "run_op", "tolerance"]
+__all__ = ["check", "check_rejected", "draw", "infer_shapes", "run_op", "tensor_type", "tolerance"]
 
 
 def check(
@@ -48,6 +50,49 @@ def check(
         for result, value in zip(results, expected, strict=True):
             _compare(result, np.asarray(value), rtol, atol)
     return results
+
+
+def check_rejected(op: Op, *operands: str | None, match: str) -> None:
+    """Check that the shape rule raises an ``OpError`` about operands of these types.
+
+    Args:
+        op: the op.
+        operands: types such as ``"f32[n, 3]"``; ``None`` for an absent optional operand.
+        match: a regular expression for the message.
+
+    Raises:
+        AssertionError: the operands are taken, or the message is another one.
+    """
+    graph = Graph("rejected")
+    values = [
+        None if text is None else graph.add_input(f"x{index}", tensor_type(text))
+        for index, text in enumerate(operands)
+    ]
+    message = None
+    try:
+        infer_types(op, values)
+    except OpError as error:
+        message = str(error)
+    assert message is not None, f"{op.name} takes {operands}"
+    assert re.search(match, message), f"the message is {message!r}"
+
+
+def tensor_type(text: str) -> TensorType:
+    """``"f32[n, 3]"`` as a type, ``"f32[*]"`` with unknown rank; no commas inside a dimension."""
+    dtype, _, dims = text.removesuffix("]").partition("[")
+    return TensorType.of(dtype, None if dims == "*" else [d for d in dims.split(",") if d.strip()])
+
+
+def draw(*shape: int, dtype: DType = DType.F32, seed: int = 0) -> Array:
+    """Seeded values: normal for floats, of the whole range (at most ±1000) for integers."""
+    random = np.random.default_rng([seed, *shape])
+    if dtype is DType.BOOL:
+        return random.random(shape) < 0.5
+    if not dtype.is_integer:
+        return random.standard_normal(shape).astype(dtype.numpy)
+    low, high = integer_range(dtype)
+    values = random.integers(max(low, -1000), min(high, 1000), shape, endpoint=True)
+    return values.astype(dtype.numpy)
 
 
 def run_op(op: Op, *arrays: Array | None) -> tuple[Array, ...]:

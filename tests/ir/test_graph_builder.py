@@ -20,7 +20,7 @@ from gie_core.ops.shape import Split
 def test_a_graph_in_a_few_lines() -> None:
     b = GraphBuilder("net")
     x = b.input("x", "f32", ["n", 2])
-    y = b.add(Mul(), x, np.float32([[2, 3]]), source="Mul_0")
+    y = b.add(Mul(), x, np.array([[2, 3]], np.float32), source="Mul_0")
     b.output(b.add(Add(), y, 1), "sum")
     graph = b.build()
     assert graph.output_names == ("sum",)

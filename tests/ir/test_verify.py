@@ -7,11 +7,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from gie_core.ir.dims import symbol
 from gie_core.ir.graph import Graph
 from gie_core.ir.parser import parse_graph
 from gie_core.ir.types import TensorType
 from gie_core.ir.verify import RULES, Stage, VerifyError, verify
 from gie_core.ops import core_ops
+from gie_core.ops.group import Group
+from gie_core.ops.shape import Reshape
 
 TEXT = """
 graph main {
@@ -51,12 +54,11 @@ def wrong_constant(graph: Graph) -> None:
 
 
 def unbound_symbol(graph: Graph) -> None:
-    graph.inputs[0].type = TensorType.of("f32", ["m", 4])
+    shape = (symbol("m"), 2, 2)
+    graph.add(Reshape(shape=shape), graph.value("b"), types=[TensorType.of("f32", ["n", 2, 2])])
 
 
 def early_group(graph: Graph) -> None:
-    from gie_core.ops.group import Group
-
     body = parse_graph("graph b { input %x: f32[n, 4] return %x }", core_ops())
     graph.add(Group(kind="epilogue", body=body), graph.inputs[0])
 
@@ -67,7 +69,7 @@ FAULTS: list[tuple[Callable[[Graph], None], str]] = [
     (missing_operand, "identity needs the operand 'x'"),
     (wrong_type, r"%a is f32\[n, 5\], but identity makes f32\[n, 4\]"),
     (wrong_constant, r"the constant %c does not have its type f32\[2\]"),
-    (unbound_symbol, "the dimension 'n' is not known here"),
+    (unbound_symbol, "the dimension 'm' is not known here"),
     (early_group, "groups may only be made by the passes that group"),
 ]
 

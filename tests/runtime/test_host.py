@@ -136,7 +136,7 @@ def test_one_value_may_be_several_outputs() -> None:
     assert [float(y[0]) for y in executor_of(text).run([floats(2)])] == [2, 2, 2]
 
 
-ERRORS = [
+ERRORS: list[tuple[list[Any], str]] = [
     ([], "has 1 inputs, but got 0"),
     ([np.zeros(2)], r"%x is f32\[n\], but got an array of float64"),
     ([np.zeros((2, 2), np.float32)], r"%x is f32\[n\], but got an array of shape \[2, 2\]"),

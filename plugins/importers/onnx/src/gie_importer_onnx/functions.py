@@ -1,0 +1,134 @@
+"""Functions: ops that are defined by other nodes, in the model itself or in ONNX's specification."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, defs
+
+from gie_core.builder.importing import ModelError
+from gie_core.ir.graph import Value
+from gie_core.ir.types import TensorType
+from gie_importer_onnx.call import Call
+from gie_importer_onnx.reading import ONNX_DOMAIN, domain_of
+from gie_importer_onnx.scope import Scope
+from gie_importer_onnx.tensors import type_proto_of
+
+__all__ = ["body_of_schema", "local_function", "open_body", "schema_of"]
+
+DEEPEST = 24
+"""How deep functions may call each other."""
+MOST_NODES = 1_000_000
+"""Nodes that functions may expand to in one model."""
+
+
+def schema_of(call: Call) -> defs.OpSchema | None:
+    """The specification of the node's op in the model's opset, if the installed onnx has it."""
+    domain = "" if call.domain == ONNX_DOMAIN else call.domain
+    try:
+        return defs.get_schema(call.node.op_type, call.version, domain)
+    except defs.SchemaError:
+        return None
+
+
+def local_function(call: Call) -> FunctionProto | None:
+    """A copy of the model's own function that the node calls."""
+    found = call.scope.session.functions.get((call.domain, call.node.op_type, call.node.overload))
+    if found is None:
+        return None
+    copy = FunctionProto()
+    copy.CopyFrom(found)
+    return copy
+
+
+def body_of_schema(call: Call) -> FunctionProto | None:
+    """The function by which ONNX defines the op, for these operands; ``None`` if there is none."""
+    schema = schema_of(call)
+    if schema is None or call.scope.depth >= DEEPEST:
+        return None
+    function = FunctionProto()
+    plain = _newest(schema.function_opset_versions, call.version)
+    if plain is not None:
+        function.ParseFromString(schema.get_function_with_opset_version(plain))
+        return function
+    by_types = _newest(schema.context_dependent_function_opset_versions, call.version)
+    if by_types is None or not all(isinstance(v.type, TensorType) for v in call.inputs if v is not None):
+        return None
+    types = [_type_bytes(value) for value in call.inputs]
+    try:
+        body = schema.get_context_dependent_function_with_opset_version(by_types, call.node.SerializeToString(), types)
+    except (RuntimeError, ValueError):  # how onnx says that it can't build one for these operands
+        return None
+    function.ParseFromString(body)
+    return function if function.node else None
+
+
+def _newest(versions: list[int], limit: int) -> int | None:
+    return max((version for version in versions if version <= limit), default=None)
+
+
+def _type_bytes(value: Value | None) -> bytes:
+    return b"" if value is None else type_proto_of(value.type).SerializeToString()
+
+
+def open_body(call: Call, function: FunctionProto, is_open: bool) -> Scope:
+    """A scope for the body of a function, with the call's operands under the names it uses.
+
+    The function's nodes are changed in place: attributes that refer to the call's get their
+    values, so ``function`` must not be used again.
+
+    Raises:
+        ModelError: functions call themselves, or expand to too many nodes.
+    """
+    scope = call.scope
+    scope.session.expanded += len(function.node)
+    if scope.depth >= DEEPEST or scope.session.expanded > MOST_NODES:
+        raise ModelError(f"{call.where} calls functions that call themselves, or grow without end")
+    names = {name: call.optional(index) for index, name in enumerate(function.input)}
+    opsets = {domain_of(entry.domain): entry.version for entry in function.opset_import}
+    _resolve_references(function, _attributes(call, function))
+    return Scope(
+        builder=scope.builder,
+        opsets={**scope.opsets, **opsets},
+        names=names,
+        prefix=f"{call.result_name}.",
+        source=call.source,
+        depth=scope.depth + 1,
+        is_open=is_open,
+    )
+
+
+def _attributes(call: Call, function: FunctionProto) -> dict[str, AttributeProto]:
+    """The call's attributes by name, with the defaults of those it leaves out."""
+    schema = schema_of(call)
+    found = {a.name: a for a in function.attribute_proto}
+    if schema is not None:
+        found.update((n, a.default_value) for n, a in schema.attributes.items() if a.default_value.name)
+    found.update((a.name, a) for a in call.node.attribute)
+    return found
+
+
+def _resolve_references(body: FunctionProto | GraphProto, attributes: Mapping[str, AttributeProto]) -> None:
+    for node in body.node:
+        _resolve_node(node, attributes)
+
+
+def _resolve_node(node: NodeProto, attributes: Mapping[str, AttributeProto]) -> None:
+    kept: list[AttributeProto] = []
+    for attribute in node.attribute:
+        if attribute.ref_attr_name:
+            value = attributes.get(attribute.ref_attr_name)
+            if value is None:
+                continue
+            name = attribute.name
+            attribute.CopyFrom(value)
+            attribute.name = name
+        for graph in (attribute.g, *attribute.graphs) if attribute.type in _GRAPHS else ():
+            _resolve_references(graph, attributes)
+        kept.append(attribute)
+    copies = [AttributeProto.FromString(attribute.SerializeToString()) for attribute in kept]
+    del node.attribute[:]
+    node.attribute.extend(copies)
+
+
+_GRAPHS = (AttributeProto.GRAPH, AttributeProto.GRAPHS)

@@ -1,0 +1,1 @@
+"""Handlers of ONNX ops, one module per family; see ``registry``."""

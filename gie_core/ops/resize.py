@@ -36,6 +36,9 @@ NEAREST = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 class Resize(Op, name="resize"):
     """x resampled to ``sizes``. Any type with "nearest", numbers with the other modes.
 
+    An axis that keeps its extent at scale 1 stays as it is, whatever the coordinates, unless
+    it is cropped. Integers are cut toward zero and saturate.
+
     Args:
         sizes: extents of the result, one per axis.
         scales: output / input, one per axis, where it is not exactly the ratio of the extents.

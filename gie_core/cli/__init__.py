@@ -1,0 +1,1 @@
+"""The command line ``gie``: one file per command, loaded when it runs."""

@@ -1,0 +1,291 @@
+"""``gie inspect``: a model's graph, what the passes did, and who runs each node."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gie_core.builder.kernels import KernelError, kernel_providers
+from gie_core.builder.pipeline import import_graph, installed_passes, optimize
+from gie_core.builder.report import BuildReport, PassRecord
+from gie_core.cli.console import (
+    clean,
+    note,
+    print_heading,
+    print_json,
+    print_table,
+    progress,
+)
+from gie_core.cli.model import import_notes, model_options, parse_options, tensor_json
+from gie_core.engine.engine import TensorInfo
+from gie_core.errors import GieError
+from gie_core.ir.graph import Graph
+from gie_core.ir.text import format_graph
+from gie_core.plugin.host import PluginHost, default_host
+from gie_core.runtime.host import HostExecutor
+from gie_core.runtime.target import find_target
+
+__all__ = ["inspect"]
+
+ALL = "all"
+
+
+@dataclass
+class _Inspected:
+    """A model after everything that a build does to it.
+
+    Attributes:
+        graph: optimized.
+        imported: the text of the graph as it was imported, if somebody wants it.
+        report: of the build.
+        problem: why no kernels could be chosen; "" if they were.
+    """
+
+    graph: Graph
+    imported: str
+    report: BuildReport = field(default_factory=BuildReport)
+    problem: str = ""
+
+
+@click.command("inspect", short_help="Show a model's graph and what becomes of it.")
+@model_options
+@click.option("--graph", "stage", type=click.Choice(["imported", "optimized"]), help="Print it.")
+@click.option("--passes", is_flag=True, help="Print each run of each pass, with its rewrites.")
+@click.option(
+    "--why-not",
+    is_flag=False,
+    flag_value=ALL,
+    metavar="[PASS]",
+    help="Print what passes left alone, and why. Stands behind MODEL if no PASS follows.",
+)
+@click.option("--print-after", metavar="PASS|all", help="Print the graph after a pass changed it.")
+@click.option("--kernels", is_flag=True, help="Print who runs each node, and why others do not.")
+@click.option("--foreign", is_flag=True, help="Print what the importer found.")
+def inspect(
+    model: Path,
+    target: str,
+    options: tuple[str, ...],
+    as_json: bool,
+    stage: str | None,
+    passes: bool,
+    why_not: str | None,
+    print_after: str | None,
+    kernels: bool,
+    foreign: bool,
+) -> None:
+    """Show what MODEL is and what becomes of it; without options, an overview."""
+    host = default_host()
+    known = [each.name for each in installed_passes(host)]
+    for name in filter(None, (why_not, print_after)):
+        _check_pass(name, known)
+    watch = _printer(print_after) if print_after and not as_json else None
+    found = _inspect(model, host, target, parse_options(options), watch, stage == "imported")
+    if as_json:
+        print_json(_document(model, target, found, stage))
+        return
+    sections: list[tuple[object, Callable[[], None]]] = [
+        (foreign, lambda: _print_import(found.report)),
+        (stage, lambda: click.echo(clean(_text(found, stage)))),
+        (passes, lambda: _print_passes(found.report.passes)),
+        (why_not, lambda: _print_refusals(found.report.passes, why_not or ALL)),
+        (kernels, lambda: _print_kernels(found)),
+    ]
+    wanted = [show for asked, show in sections if asked]
+    if not wanted and not print_after:
+        _print_overview(found)
+    for show in wanted:
+        show()
+
+
+def _inspect(
+    model: Path,
+    host: PluginHost,
+    target: str,
+    options: dict[str, Any],
+    watch: Callable[[PassRecord, Graph], None] | None,
+    keep_imported: bool,
+) -> _Inspected:
+    """As ``build`` does, but what it would stumble over is kept."""
+    goal = find_target(target)
+    with progress() as say:
+        say("importing")
+        graph, imported = import_graph(model, host, **options)
+        found = _Inspected(graph, format_graph(graph) if keep_imported else "")
+        found.report.imported, found.report.nodes_before = imported, len(graph)
+        say("optimizing")
+        found.report.passes = optimize(graph, host, watch)
+        found.report.nodes_after = len(graph)
+        say("choosing kernels")
+        try:
+            found.report.choices = HostExecutor(graph, kernel_providers(host, goal)).choices
+        except KernelError as error:
+            found.problem = str(error)
+    return found
+
+
+def _check_pass(name: str, known: Sequence[str]) -> None:
+    if name != ALL and name not in known:
+        close = difflib.get_close_matches(name, known, 1)
+        have = f"the passes are {', '.join(known)}" if known else "no pass is installed"
+        raise GieError(
+            f"there is no pass {name!r}; {f'did you mean {close[0]}?' if close else have}"
+        )
+
+
+def _printer(name: str) -> Callable[[PassRecord, Graph], None]:
+    """Prints the graph whenever the pass, or any, changed it."""
+
+    def watch(record: PassRecord, graph: Graph) -> None:
+        if record.hits and name in (ALL, record.name):
+            click.echo(f"// after {record.name}, round {record.round}, {len(record.hits)} hits")
+            click.echo(clean(format_graph(graph)) + "\n")
+
+    return watch
+
+
+def _text(found: _Inspected, stage: str | None) -> str:
+    return found.imported if stage == "imported" else format_graph(found.graph)
+
+
+# ── What is printed ─────────────────────────────────────────────────────────────────
+
+
+def _print_overview(found: _Inspected) -> None:
+    graph, report = found.graph, found.report
+    print_heading(f"graph {graph.name}")
+    values = [("input", str(info)) for info in _inputs(graph)]
+    values += [("output", str(info)) for info in _outputs(graph)]
+    count, size = _parameters(graph)
+    values.append(("constants", f"{count:,} elements, {size / 1e6:,.2f} MB"))
+    print_table(["", ""], values)
+    _print_import(report)
+    print_heading(f"passes: {report.nodes_before} nodes became {report.nodes_after}")
+    seconds: dict[str, float] = {}
+    for record in report.passes:
+        seconds[record.name] = seconds.get(record.name, 0.0) + record.seconds
+    rows = [(name, hits, _ms(seconds[name])) for name, hits in report.hits().items()]
+    print_table(["pass", ">hits", ">ms"], rows)
+    _print_providers(found)
+
+
+def _print_import(report: BuildReport) -> None:
+    imported = report.imported
+    if imported is None:
+        return
+    print_heading(f"imported from {imported.framework}")
+    native = sum(imported.native.values())
+    click.echo(f"{native} native nodes, {len(imported.foreign)} foreign")
+    print_table(["op", ">nodes"], imported.native.most_common())
+    if imported.foreign:
+        click.echo()
+        rows = [(each.node, each.op, each.reason) for each in imported.foreign]
+        print_table(["foreign node", "op", "reason"], rows)
+    for each in imported.notes:
+        note(each)
+
+
+def _print_passes(records: Iterable[PassRecord]) -> None:
+    for record in records:
+        did = f"{len(record.hits)} hits, {_ms(record.seconds)} ms"
+        print_heading(f"{record.name}, round {record.round}: {did}")
+        for hit in record.hits:
+            click.echo(clean(f"  {hit.node}"))
+            for line in hit.replacement:
+                click.echo(clean(f"    → {line}"))
+
+
+def _print_refusals(records: Iterable[PassRecord], name: str) -> None:
+    """The last word of each pass on each node."""
+    refusals = {
+        (record.name, node): reason
+        for record in records
+        for node, reason in record.refusals
+        if name in (ALL, record.name)
+    }
+    if refusals:
+        print_table(["pass", "node", "reason"], [(*key, why) for key, why in refusals.items()])
+    else:
+        click.echo("nothing that looked right was left alone")
+
+
+def _print_providers(found: _Inspected) -> None:
+    print_heading("kernels")
+    if found.problem:
+        click.echo(clean(found.problem))
+        return
+    rows: dict[str, dict[str, int]] = {}
+    for choice in found.report.choices:
+        ops = rows.setdefault(choice.provider or "node by node", {})
+        ops[choice.op] = ops.get(choice.op, 0) + 1
+    print_table(
+        ["provider", ">nodes", "ops"],
+        [
+            (provider, sum(ops.values()), ", ".join(f"{op} ×{n}" for op, n in sorted(ops.items())))
+            for provider, ops in rows.items()
+        ],
+    )
+
+
+def _print_kernels(found: _Inspected) -> None:
+    if found.problem:
+        click.echo(clean(found.problem))
+    rows = [
+        (
+            each.node,
+            each.op,
+            each.provider or "node by node",
+            "; ".join(f"{r.provider}: {r.reason}" for r in each.rejections),
+            ", ".join(each.sources),
+        )
+        for each in found.report.choices
+    ]
+    if rows:
+        print_table(["node", "op", "kernel from", "why not others", "covers"], rows)
+
+
+def _document(model: Path, target: str, found: _Inspected, stage: str | None) -> dict[str, Any]:
+    count, size = _parameters(found.graph)
+    report = found.report
+    return {
+        "model": str(model),
+        "target": str(find_target(target)),
+        "name": found.graph.name,
+        "inputs": [tensor_json(info) for info in _inputs(found.graph)],
+        "outputs": [tensor_json(info) for info in _outputs(found.graph)],
+        "constants": {"elements": count, "bytes": size},
+        "imported": report.imported,
+        "nodes_before": report.nodes_before,
+        "nodes_after": report.nodes_after,
+        "hits": report.hits(),
+        "passes": report.passes,
+        "kernels": report.choices,
+        "kernel_problem": found.problem or None,
+        "notes": import_notes(report.imported),
+        "graph": _text(found, stage),
+    }
+
+
+def _inputs(graph: Graph) -> list[TensorInfo]:
+    return [TensorInfo(value.name, value.type) for value in graph.inputs]
+
+
+def _outputs(graph: Graph) -> list[TensorInfo]:
+    pairs = zip(graph.output_names, graph.outputs, strict=True)
+    return [TensorInfo(name, value.type) for name, value in pairs]
+
+
+def _parameters(graph: Graph) -> tuple[int, int]:
+    """Elements and bytes of all constants, those of graphs inside nodes included."""
+    arrays = [value.data for value in graph.constants if value.data is not None]
+    inner = [_parameters(body) for node in graph.nodes for body in node.op.subgraphs().values()]
+    elements = sum(array.size for array in arrays) + sum(count for count, _ in inner)
+    return elements, sum(array.nbytes for array in arrays) + sum(size for _, size in inner)
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.1f}"

@@ -1,0 +1,137 @@
+"""What commands that take a model have in common: its argument, its options, opening it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from gie_core.cli.console import note, progress
+from gie_core.errors import GieError
+
+if TYPE_CHECKING:
+    from gie_core.builder.report import ImportReport
+    from gie_core.engine.engine import Engine, TensorInfo
+
+__all__ = [
+    "import_notes",
+    "json_option",
+    "model_options",
+    "open_engine",
+    "parse_options",
+    "parse_sizes",
+    "print_import_notes",
+    "tensor_json",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+def model_options(command: F) -> F:
+    """Adds MODEL, ``--target``, ``-O`` and ``--json`` to a command."""
+    for decorate in (
+        json_option,
+        click.option(
+            "-O",
+            "--option",
+            "options",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Pass an option to the importer; may be repeated.",
+        ),
+        click.option("--target", default="auto", show_default=True, help="What to run on."),
+        click.argument("model", type=click.Path(path_type=Path)),
+    ):
+        command = decorate(command)
+    return command
+
+
+def open_engine(model: Path, *, target: str, optimized: bool, options: Sequence[str]) -> Engine:
+    """Build a model, saying how far it is where somebody watches."""
+    given = parse_options(options)
+    with progress() as say:
+        from gie_core.builder.pipeline import build
+
+        return build(model, target=target, optimized=optimized, progress=say, **given)
+
+
+def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
+    """Importer options: ``batch-size=8`` is ``batch_size=8``; what reads as a number is one.
+
+    Raises:
+        GieError: a pair is not KEY=VALUE, is given twice, or is an option of GIE's own.
+    """
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or not key.isidentifier():
+            raise GieError(f"-O {pair} must read KEY=VALUE")
+        if key in _TAKEN:
+            raise GieError(f"{key} is not an importer's option; see 'gie run --help'")
+        if key in found:
+            raise GieError(f"-O {key} is given twice")
+        found[key] = _parsed(value.strip())
+    return found
+
+
+def parse_sizes(pairs: Sequence[str]) -> dict[str, int]:
+    """Sizes of symbolic dimensions from ``NAME=N``.
+
+    Raises:
+        GieError: a pair does not read so.
+    """
+    found: dict[str, int] = {}
+    for pair in pairs:
+        name, _, size = pair.partition("=")
+        if not name or not size.isdecimal():
+            raise GieError(f"--dim {pair} must read NAME=N, such as --dim n=8")
+        found[name] = int(size)
+    return found
+
+
+# Parameters of build() itself.
+_TAKEN = {"source", "target", "optimized", "host", "observe", "progress"}
+
+
+def _parsed(text: str) -> bool | int | float | str:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def import_notes(report: ImportReport | None) -> list[str]:
+    """What whoever runs the model should know, a sentence each."""
+    if report is None:
+        return []
+    notes = list(report.notes)
+    if report.foreign:
+        ops = ", ".join(sorted({node.op for node in report.foreign}))
+        count = f"{len(report.foreign)} node{'s' * (len(report.foreign) > 1)}"
+        notes.append(f"{count} of ops that GIE does not define ({ops}): see gie inspect --foreign")
+    return notes
+
+
+def print_import_notes(report: ImportReport | None) -> None:
+    """The same on stderr."""
+    for each in import_notes(report):
+        note(each)
+
+
+def tensor_json(info: TensorInfo) -> dict[str, Any]:
+    """An input or output for ``--json``."""
+    return {
+        "name": info.name,
+        "type": str(info.type),
+        "dtype": info.dtype,
+        "shape": info.shape,
+    }

@@ -1,0 +1,195 @@
+"""``gie run``: a model on inputs, once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from gie_core.cli.console import print_json, print_table
+from gie_core.cli.inputs import Loader, assign_files, check_files, random_array
+from gie_core.cli.model import (
+    import_notes,
+    model_options,
+    open_engine,
+    parse_sizes,
+    print_import_notes,
+    tensor_json,
+)
+from gie_core.cli.outputs import outputs_json, print_outputs, save_outputs
+from gie_core.cli.preprocess import parse_preprocess
+from gie_core.cli.scores import Ranked, choose_scores, read_labels, softmax, top
+from gie_core.errors import GieError
+
+if TYPE_CHECKING:
+    from gie_core.engine.engine import Engine
+
+__all__ = ["run"]
+
+TOP = 5
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What came out of one run.
+
+    Args:
+        name: of the file that fed it.
+        outputs: by name.
+        seconds: wall time.
+    """
+
+    name: str
+    outputs: dict[str, Any]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Classes:
+    """How to print scores of classes."""
+
+    labels: list[str] | None
+    count: int
+    softmax: bool
+
+    def rank(self, outputs: Mapping[str, Any]) -> list[list[Ranked]]:
+        """The best classes of each sample."""
+        _, rows = choose_scores(outputs, self.labels)
+        return top(softmax(rows) if self.softmax else rows, self.count, self.labels)
+
+
+@click.command("run", short_help="Run a model and print its outputs.")
+@model_options
+@click.argument("files", nargs=-1, metavar="[INPUT]...")
+@click.option("-i", "--input", "inputs", multiple=True, metavar="[NAME=]FILE", help="An input.")
+@click.option("--preprocess", default="", metavar="STEPS", help="What to do with pictures.")
+@click.option("--labels", type=click.Path(path_type=Path), help="Names of the classes, one a line.")
+@click.option("--top", "count", type=click.IntRange(1), help="Print the K best classes.")
+@click.option("--softmax", "as_probabilities", is_flag=True, help="Turn scores to probabilities.")
+@click.option("--random-input", is_flag=True, help="Fill inputs that have no file at random.")
+@click.option("--seed", default=0, show_default=True, help="Of the random inputs.")
+@click.option(
+    "--dim", "dims", multiple=True, metavar="NAME=N", help="Size of a random input's dimension."
+)
+@click.option("--output", type=click.Path(path_type=Path), help="Store outputs: .npz or .npy.")
+@click.option("--no-optimize", is_flag=True, help="Run the model as it was imported.")
+def run(
+    model: Path,
+    target: str,
+    options: tuple[str, ...],
+    as_json: bool,
+    files: tuple[str, ...],
+    inputs: tuple[str, ...],
+    preprocess: str,
+    labels: Path | None,
+    count: int | None,
+    as_probabilities: bool,
+    random_input: bool,
+    seed: int,
+    dims: tuple[str, ...],
+    output: Path | None,
+    no_optimize: bool,
+) -> None:
+    r"""Run MODEL and print its outputs.
+
+    INPUT is a .npy, .npz, .png or .jpg file, or NAME=FILE where the model has several
+    inputs. Several files for one input are run one after the other.
+
+    \b
+      gie run mobilenet.onnx cat.jpg --preprocess imagenet --labels labels.txt
+      gie run model.onnx --input x=x.npy --input y=y.npy --output out.npz
+
+    Pictures go through --preprocess, such as
+    rgb,resize=256,crop=224,scale=1/255,mean=0.485:0.456:0.406,std=0.229:0.224:0.225,layout=nchw
+    """
+    given = (*inputs, *files)
+    check_files(given)
+    steps = parse_preprocess(preprocess)
+    names = None if labels is None else read_labels(labels)
+    sizes = parse_sizes(dims)
+    wants_classes = names is not None or count is not None or as_probabilities
+    classes = _Classes(names, count or TOP, as_probabilities) if wants_classes else None
+
+    engine = open_engine(model, target=target, optimized=not no_optimize, options=options)
+    print_import_notes(engine.report.imported)
+    filler = _random(engine, given, seed, sizes) if random_input else {}
+    open_inputs = [info for info in engine.inputs if info.name not in filler]
+    if open_inputs and not given:
+        wanted = ", ".join(map(str, open_inputs))
+        raise GieError(f"{model} needs inputs ({wanted}); give INPUT files, or --random-input")
+    loader = Loader(engine.inputs, steps)
+    feeds = assign_files(given, open_inputs)
+    runs = [_run(engine, feed.name, {**filler, **loader.load(feed)}) for feed in feeds]
+
+    if output is not None:
+        save_outputs(output, [each.outputs for each in runs])
+    if as_json:
+        print_json(_document(model, engine, runs, classes))
+    elif classes:
+        _print_classes(runs, classes)
+    else:
+        for each in runs:
+            print_outputs(each.name if len(runs) > 1 else "", each.outputs, each.seconds)
+
+
+def _random(
+    engine: Engine, given: Sequence[str], seed: int, sizes: Mapping[str, int]
+) -> dict[str, Any]:
+    """Random arrays for the inputs that no file is named for; unnamed files come first."""
+    named = {text.partition("=")[0] for text in given}
+    left = [info for info in engine.inputs if info.name not in named]
+    unnamed = len(given) - (len(engine.inputs) - len(left))
+    rng = np.random.default_rng(seed)
+    return {info.name: random_array(info, rng, sizes) for info in left[unnamed:]}
+
+
+def _run(engine: Engine, name: str, feed: Mapping[str, Any]) -> _Run:
+    start = time.perf_counter()
+    outputs = engine.run(feed)
+    return _Run(name, outputs, time.perf_counter() - start)
+
+
+def _document(
+    model: Path, engine: Engine, runs: Sequence[_Run], classes: _Classes | None
+) -> dict[str, Any]:
+    return {
+        "model": str(model),
+        "target": str(engine.target),
+        "inputs": [tensor_json(info) for info in engine.inputs],
+        "notes": import_notes(engine.report.imported),
+        "runs": [
+            {
+                "input": each.name,
+                "seconds": each.seconds,
+                "outputs": outputs_json(each.outputs),
+                **({"top": classes.rank(each.outputs)} if classes else {}),
+            }
+            for each in runs
+        ],
+    }
+
+
+def _print_classes(runs: Sequence[_Run], classes: _Classes) -> None:
+    """One table for all runs."""
+    rows: list[list[str | int]] = []
+    several = len(runs) > 1
+    for each in runs:
+        ranked = classes.rank(each.outputs)
+        for sample, best in enumerate(ranked):
+            where = each.name if len(ranked) == 1 else f"{each.name}[{sample}]"
+            for place, one in enumerate(best):
+                row = [one.index, one.label, f"{one.score:.4f}"]
+                rows.append([where if place == 0 else "", *row])
+            several |= len(ranked) > 1
+    score = ">probability" if classes.softmax else ">score"
+    columns = ["input", ">class", "label", score]
+    keep = [several, True, classes.labels is not None, True]
+    print_table(
+        [c for c, k in zip(columns, keep, strict=True) if k],
+        [[cell for cell, k in zip(row, keep, strict=True) if k] for row in rows],
+    )

@@ -117,7 +117,7 @@ def broadcast_dims(a: Dim, b: Dim) -> Dim:
     """The extent of two aligned dimensions.
 
     A symbol beside an int > 1 must turn out to be that int or 1; two different
-    symbols must turn out equal, or one of them 1.
+    symbols must turn out equal, or one of them 1 and the other not 0.
 
     Raises:
         OpError: they are ints that neither agree nor are 1.

@@ -7,7 +7,7 @@ from gie_core.ir.expr import Program
 from gie_core.ir.expr_numpy import evaluate_program
 from gie_core.ir.op import Op, OpError
 from gie_core.ir.types import Array, TensorType
-from gie_core.ops.elementwise import broadcast_dims
+from gie_core.ops.checks import merge_dims
 
 __all__ = ["Pointwise"]
 
@@ -35,17 +35,12 @@ class Pointwise(Op, name="pointwise", results=("*y",)):
                 raise OpError(f"parameter {parameter} cannot take a {x}")
             for axis, extent in zip(parameter.index, x.dims, strict=True):
                 if isinstance(axis, str):
-                    extents[axis] = _same(extents.get(axis, extent), extent, axis)
-                elif extent != 1:
-                    raise OpError(f"a dimension of {parameter} must have extent 1, not {extent}")
+                    what = f"the extents of axis {axis}"
+                    extents[axis] = merge_dims(extents.get(axis, extent), extent, what)
+                else:
+                    merge_dims(axis, extent, f"the extents at {axis} in {parameter}")
         shape = tuple(extents[axis] for axis in program.axes)
         return tuple(TensorType(result.dtype, shape) for result in program.results)
 
     def compute(self, *xs: Array) -> tuple[Array, ...]:
         return evaluate_program(self.program, xs)
-
-
-def _same(a: Dim, b: Dim, axis: str) -> Dim:
-    if isinstance(a, int) and isinstance(b, int) and a != b:
-        raise OpError(f"axis {axis} has extent {a} in one operand and {b} in another")
-    return broadcast_dims(a, b)

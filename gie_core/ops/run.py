@@ -48,6 +48,8 @@ def run_graph(
     for value, array in zip(graph.inputs, inputs, strict=True):
         bind_symbols(value, array, sizes)
         values[value] = array
+    for value in graph.inputs:  # again, now that every symbol of the inputs is bound
+        bind_symbols(value, values[value], sizes)
     values.update((constant, constant.data) for constant in graph.constants)
     for node in graph.nodes:
         operands = [None if v is None else values[v] for v in node.operands]
@@ -95,7 +97,7 @@ def bind_symbols(value: Value, array: Any, sizes: dict[str, int]) -> None:
     """Check an array against a value's type and learn the symbols in its shape.
 
     A dimension that is a symbol of its own binds it; any other expression is checked
-    as soon as its symbols are bound.
+    if its symbols are bound.
 
     Raises:
         ExecutionError: dtype, rank or an extent does not fit.

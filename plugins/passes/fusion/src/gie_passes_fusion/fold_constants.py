@@ -1,0 +1,78 @@
+"""Compute what depends on constants only."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from gie_core.builder.passes import PatternPass
+from gie_core.ir.graph import Node
+from gie_core.ir.rewrite import Refusal, Replacement, Rewriter
+from gie_core.ops.control import Loop
+from gie_core.ops.run import ExecutionError, compute_node
+from gie_core.ops.shape import Range, ShapeOf
+from gie_passes_fusion.values import is_pure, nbytes, scalar_of, shape_of
+
+
+@dataclass(frozen=True)
+class FoldConstants(PatternPass):
+    """f(constants) → constant, by the reference of f; shape_of(x) → constant for a static x.
+
+    Args:
+        limit: bytes that a folded result may take where it is larger than what it replaces.
+    """
+
+    name = "fold-constants"
+    limit: int = 1 << 20
+
+    def rewrite(self, node: Node, rewriter: Rewriter) -> Replacement:
+        if isinstance(node.op, ShapeOf):
+            shape = shape_of(node.operands[0])
+            if shape is not None and all(isinstance(extent, int) for extent in shape):
+                return rewriter.constant(np.array(shape, np.int64))
+        present = [operand for operand in node.operands if operand is not None]
+        if not present or any(operand.data is None for operand in present):
+            return None
+        reason = self._obstacle(
+            node, sum(operand.data.nbytes for operand in present if operand.data is not None)
+        )
+        if reason:
+            return Refusal(reason)
+        try:
+            results = compute_node(
+                node, node.op, [None if v is None else v.data for v in node.operands]
+            )
+        except ExecutionError as error:
+            return Refusal(f"its reference fails: {error}")
+        return [rewriter.constant(result) for result in results]
+
+    def _obstacle(self, node: Node, available: int) -> str:
+        op = node.op
+        if not is_pure(op):
+            return f"two runs of {op.name} may differ"
+        if not op.has_reference() or op.symbols():
+            return (
+                f"{op.name} has no reference" if not op.symbols() else "its attributes are symbolic"
+            )
+        if isinstance(op, Loop):
+            return "how long a loop runs is not bounded"
+        size = _result_bytes(node)
+        if size is None:
+            return "the size of its result is not known beforehand"
+        if size > max(self.limit, available):
+            return f"its result takes {size} bytes, the operands only {available}"
+        return ""
+
+
+def _result_bytes(node: Node) -> int | None:
+    if isinstance(node.op, Range):
+        start, limit, delta = (scalar_of(operand) for operand in node.operands)
+        if start is None or limit is None or not delta:
+            return None
+        count = max(0, math.ceil((limit - start) / delta))
+        return count * node.result.tensor.dtype.numpy.itemsize
+    sizes = [nbytes(result.type) for result in node.results]
+    known = [size for size in sizes if size is not None]
+    return sum(known) if len(known) == len(sizes) else None

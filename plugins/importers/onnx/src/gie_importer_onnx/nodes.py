@@ -102,24 +102,20 @@ def _inline(call: Call, function: FunctionProto, is_open: bool) -> None:
     mark = call.builder.mark()
     inner = open_body(call, function, is_open)
     import_nodes(function.node, inner)
-    _bind(call, _outputs(function.output, inner), mark)
+    # A function may leave out what computes an output that the call does not use.
+    outputs = zip(call.node.output, function.output, strict=False)
+    where = f"the function {call.node.op_type}"
+    _bind(call, [inner.value(formal, where) if actual else None for actual, formal in outputs], mark)
 
 
-def _outputs(names: Sequence[str], scope: Scope) -> list[Value]:
-    values = [scope.value(name, f"the function {scope.source}") for name in names]
-    if any(value is None for value in values):
-        raise Unsupported("an output of its function is an absent input")
-    return [value for value in values if value is not None]
-
-
-def _bind(call: Call, results: Sequence[Value], mark: Mark) -> None:
+def _bind(call: Call, results: Sequence[Value | None], mark: Mark) -> None:
     """Give the node's outputs their values, under the names they have in the model."""
     builder, taken = call.builder, set[Value]()
     needed = [(index, name) for index, name in enumerate(call.node.output) if name]
-    if needed and needed[-1][0] >= len(results):
-        raise Unsupported(f"its output {needed[-1][0]} is used")
     for index, name in needed:
-        value = results[index]
+        value = results[index] if index < len(results) else None
+        if value is None:
+            raise Unsupported(f"its output {index} is used")
         if value in taken or not builder.is_new(value, mark):
             value = call.emit("identity", value)
         taken.add(value)

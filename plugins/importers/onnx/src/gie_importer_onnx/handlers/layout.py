@@ -57,8 +57,14 @@ def depth_to_space(call: Call) -> Value:
 
 @handler("SpaceToDepth")
 def space_to_depth(call: Call) -> Value:
-    """x [N, C, H, W]."""
-    return call.emit("space_to_depth", call.input(0), block=call.integer("blocksize"))
+    """x [N, C, H, W]; since opset 28 the channels may be in the order "CRD"."""
+    x, block = call.input(0), call.integer("blocksize")
+    if call.text("mode", "DCR") == "DCR":
+        return call.emit("space_to_depth", x, block=block)
+    n, c, h, w = call.dims(x)
+    pixels = call.reshape(x, (n, c, h // block, block, w // block, block))
+    blocks = call.emit("transpose", pixels, permutation=(0, 1, 3, 5, 2, 4))
+    return call.reshape(blocks, (n, c * block * block, h // block, w // block))
 
 
 @handler("Trilu")

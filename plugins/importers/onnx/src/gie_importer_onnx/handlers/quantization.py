@@ -16,7 +16,8 @@ __all__ = ["dequantize", "quantize"]
 @handler("QuantizeLinear")
 def quantize_linear(call: Call) -> Value:
     """x, scale, zero_point?"""
-    x, scale, zero_point = call.input(0), call.input(1), call.optional(2)
+    x, scale = call.input(0), call.input(1)
+    zero_point = _zero_point(call, scale)
     to = _stated(call, "output_dtype")
     if to is None:
         to = DType.U8 if zero_point is None else call.dtype_of(zero_point)
@@ -33,7 +34,16 @@ def dequantize_linear(call: Call) -> Value:
     """x, scale, zero_point?"""
     x, scale = call.input(0), call.input(1)
     to = _stated(call, "output_dtype") or call.dtype_of(scale)
-    return call.emit("dequantize", x, scale, call.optional(2), to=to, **_granularity(call, x, scale))
+    return call.emit("dequantize", x, scale, _zero_point(call, scale), to=to, **_granularity(call, x, scale))
+
+
+def _zero_point(call: Call, scale: Value) -> Value | None:
+    """The third operand in the scale's shape; ONNX lets a scalar stand beside a list of one."""
+    if not call.has(2):
+        return None
+    zero_point = call.input(2)
+    is_one = all(extent == 1 for extent in (*call.dims(scale), *call.dims(zero_point)))
+    return call.reshape(zero_point, call.dims(scale)) if is_one else zero_point
 
 
 def _stated(call: Call, name: str) -> DType | None:

@@ -34,6 +34,7 @@ FAMILIES = (
     "quantized",
     "reduction",
     "resizing",
+    "scan",
     "shape",
     "slicing",
 )

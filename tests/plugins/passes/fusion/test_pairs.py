@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from gie_passes_fusion.plugin import gie_passes
 
 from gie_core.testing.passes import check_pass_pair
+from gie_passes_fusion.plugin import gie_passes
 
 PAIRS = Path(__file__).parent / "pairs"
 PASSES = {declaration.name: declaration for declaration in gie_passes()}

@@ -112,13 +112,17 @@ def _scale(op: Op, weight: Array, factor: Array) -> Array:
 
 
 def _shift(producer: Node, bias: Value | None, affine: Affine) -> Array:
-    old = 0.0 if bias is None or bias.data is None else bias.data.astype(np.float64)
+    old: Array = np.zeros(1)
+    if bias is not None and bias.data is not None:
+        old = bias.data.astype(np.float64)
     if isinstance(producer.op, Gemm):
         old = old * producer.op.beta
-    new = old * affine.factor + affine.shift
+    new: Array = old * affine.factor + affine.shift
     if isinstance(producer.op, Gemm | Matmul):
         return new
-    return np.broadcast_to(new, (producer.result.tensor.dims[1],))  # pyright: ignore[reportArgumentType, reportCallIssue] - the number of channels is known, see _obstacle
+    channels = producer.result.tensor.dims[1]
+    assert isinstance(channels, int)  # see _obstacle
+    return np.broadcast_to(new, (channels,))
 
 
 def _op_with_bias(op: Op, bias: Value | None) -> Op:

@@ -9,8 +9,11 @@ import numpy as np
 
 from gie_core.builder.passes import PatternPass
 from gie_core.ir.graph import Node
+from gie_core.ir.quantization import Quantization
 from gie_core.ir.rewrite import Refusal, Replacement, Rewriter
+from gie_core.ir.types import DType
 from gie_core.ops.control import Loop
+from gie_core.ops.quantize import Dequantize
 from gie_core.ops.run import ExecutionError, compute_node
 from gie_core.ops.shape import Range, ShapeOf
 from gie_passes_fusion.values import is_pure, nbytes, scalar_of, shape_of
@@ -46,7 +49,10 @@ class FoldConstants(PatternPass):
             )
         except ExecutionError as error:
             return Refusal(f"its reference fails: {error}")
-        return [rewriter.constant(result) for result in results]
+        constants = [rewriter.constant(result) for result in results]
+        if isinstance(node.op, Dequantize):
+            constants[0].quantization = _quantization(node)
+        return constants
 
     def _obstacle(self, node: Node, available: int) -> str:
         op = node.op
@@ -64,6 +70,25 @@ class FoldConstants(PatternPass):
         if size > max(self.limit, available):
             return f"its result takes {size} bytes, the operands only {available}"
         return ""
+
+
+def _quantization(node: Node) -> Quantization | None:
+    """How a dequantized constant was stored, so that integer kernels can store it so again."""
+    stored, *parameters = [v.data for v in node.operands if v is not None and v.data is not None]
+    assert isinstance(node.op, Dequantize)
+    scale = [float(number) for number in parameters[0].ravel()]
+    if node.op.block or not all(number > 0 for number in scale):
+        return None
+    zero_point = (
+        [int(number) for number in parameters[1].ravel()] if parameters[1:] else [0] * len(scale)
+    )
+    return Quantization(
+        DType.of(stored.dtype),
+        tuple(scale),
+        tuple(zero_point),
+        axis=node.op.axis if len(scale) > 1 else None,
+        binding=True,
+    )
 
 
 def _result_bytes(node: Node) -> int | None:

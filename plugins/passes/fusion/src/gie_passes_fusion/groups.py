@@ -22,6 +22,7 @@ from gie_core.ops.norm import (
 from gie_core.ops.pool import AveragePool, LpPool, MaxPool
 from gie_core.ops.reduce import Reduce
 from gie_passes_fusion.programs import computation_of, is_pointwise
+from gie_passes_fusion.values import first_reason
 
 __all__ = ["HEAVY", "PRODUCTS", "make_group"]
 
@@ -93,7 +94,7 @@ class _Body:
         for value, operand in zip(body.inputs, group.operands, strict=True):
             assert operand is not None
             self.inside[value] = self._value(operand)
-        reason = next(filter(None, map(self.take, body.nodes)), "")
+        reason = first_reason(map(self.take, body.nodes))
         if not reason:
             self._map(group.results, [self.inside[value] for value in body.outputs])
         return reason

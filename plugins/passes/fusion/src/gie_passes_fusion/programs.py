@@ -19,14 +19,17 @@ from gie_core.ir.expr import (
     substitute_all,
 )
 from gie_core.ir.graph import Node, Value
+from gie_core.ir.op import Op
 from gie_core.ir.rewrite import Refusal
 from gie_core.ir.types import Shape
 from gie_core.ops.elementwise import Elementwise
 from gie_core.ops.pointwise import Pointwise
+from gie_core.ops.quantize import Dequantize, Quantize
 from gie_passes_fusion.values import scalar_of, shape_of
 
 __all__ = ["Computation", "Read", "compose", "computation_of", "is_pointwise"]
 
+ELEMENTWISE = (Elementwise, Quantize, Dequantize)
 Index = tuple[str | int, ...]
 
 
@@ -71,7 +74,7 @@ class Computation:
 
 def is_pointwise(node: Node | None) -> bool:
     """Whether every element of the results depends on one element of each operand."""
-    return node is not None and isinstance(node.op, Elementwise | Pointwise)
+    return node is not None and isinstance(node.op, (*ELEMENTWISE, Pointwise))
 
 
 def computation_of(node: Node) -> Computation | Refusal:
@@ -92,12 +95,12 @@ def computation_of(node: Node) -> Computation | Refusal:
             if operand is None:
                 arguments.append(None)
                 continue
-            index = _aligned_index(operand, shape)
+            index = _index(node, operand, shape)
             if isinstance(index, Refusal):
                 return index
             arguments.append(Param(f"x{len(reads)}", operand.tensor.dtype))
             reads.append(Read(operand, index))
-        result = node.op.expression(*arguments)
+        result = _expression(node.op, arguments)
     except ExprTypeError as error:
         return Refusal(str(error))
     if result is None:
@@ -167,6 +170,26 @@ def _collected(reads: Sequence[Read], rank: int, results: tuple[Expr, ...]) -> C
 def _covers_all(indices: Iterable[Index], rank: int) -> bool:
     """Whether every axis gets its extent from one of the operands."""
     return len({entry for index in indices for entry in index if isinstance(entry, str)}) == rank
+
+
+def _expression(op: Op, arguments: Sequence[Expr | None]) -> Expr | None:
+    if isinstance(op, Elementwise):
+        return op.expression(*arguments)
+    assert isinstance(op, Quantize | Dequantize)
+    # The formula of one element; _index says which scale it gets.
+    return op.replace(axis=None, block=0).expression(*(a for a in arguments if a is not None))
+
+
+def _index(node: Node, operand: Value, shape: Shape) -> Index | Refusal:
+    """How an operand lies in the node's iteration space."""
+    dims, op = shape_of(operand), node.op
+    if not isinstance(op, Quantize | Dequantize) or operand is node.operands[0]:
+        return _aligned_index(operand, shape)
+    if dims is None or all(extent == 1 for extent in dims):
+        return _aligned_index(operand, shape)
+    if op.block or op.axis is None:
+        return Refusal(f"%{operand.name} holds one number for a block of elements")
+    return (_axis_names(len(shape))[op.axis],)
 
 
 def _aligned_index(operand: Value, shape: Shape) -> Index | Refusal:

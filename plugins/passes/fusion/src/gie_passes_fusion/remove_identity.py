@@ -75,7 +75,7 @@ def _neutral(number: float, *, left: bool) -> Rule:
         pairs = [node.operands] + [node.operands[::-1]] * left
         for x, other in pairs:
             value = scalar_of(other)
-            if x is None or x.type != node.result.type or value != number:
+            if x is None or value is None or value != number or x.type != node.result.type:
                 continue
             # Integers have one zero; of floats only the right one is neutral.
             if isinstance(value, int) or copysign(1, value) == copysign(1, number):

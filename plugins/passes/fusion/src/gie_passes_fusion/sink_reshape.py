@@ -34,6 +34,8 @@ class SinkReshape(PatternPass):
             return None
         if not is_read_once(reshaped):
             return Refusal(f"%{reshaped.name} is read elsewhere too")
+        if node.result.tensor.dtype.bits > y.tensor.dtype.bits:
+            return Refusal(f"%{node.result.name} takes more bytes than %{reshaped.name}")
         if reshaped.tensor.shape != node.result.tensor.shape:
             return Refusal(f"%{reshaped.name} is broadcast")
         operands = [y if v is reshaped else _as_scalar(v, rewriter) for v in node.operands]

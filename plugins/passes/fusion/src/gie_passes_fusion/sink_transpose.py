@@ -13,7 +13,7 @@ from gie_core.ops.elementwise import Elementwise
 from gie_core.ops.norm import LogSoftmax, LpNormalize, Softmax
 from gie_core.ops.reduce import Reduce
 from gie_core.ops.shape import Concat, Pad, Slice, Split, Transpose
-from gie_passes_fusion.values import is_read_once, shape_of
+from gie_passes_fusion.values import first_reason, is_read_once, shape_of
 
 Permutation = tuple[int, ...]
 
@@ -41,7 +41,7 @@ class SinkTranspose(PatternPass):
             return _transpose(x, tuple(inner[axis] for axis in outer), rewriter)
         if not isinstance(node.op, SINKABLE):
             return None
-        reason = _obstacle(node) or next(filter(None, map(_shared_obstacle, transposed)), "")
+        reason = _obstacle(node) or first_reason(map(_shared_obstacle, transposed))
         if reason:
             return Refusal(reason)
         permutation = _permutation(transposed[0])
@@ -78,10 +78,16 @@ def _obstacle(node: Node) -> str:
     if len({_permutation(v) for v in transposed}) > 1:
         return "the operands are transposed differently"
     if isinstance(node.op, Elementwise):
+        if _bits(node.result) > max(map(_bits, transposed)):
+            return f"%{node.result.name} takes more bytes than its operands"
         broadcast = [v for v in transposed if shape_of(v) != shape_of(node.result)]
         if broadcast:
             return f"%{broadcast[0].name} is broadcast"
     return ""
+
+
+def _bits(value: Value) -> int:
+    return value.tensor.dtype.bits
 
 
 def _shared_obstacle(value: Value) -> str:

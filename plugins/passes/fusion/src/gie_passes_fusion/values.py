@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from gie_core.ir.graph import Node, Value
+from collections.abc import Iterable
+
+from gie_core.ir.graph import Value
 from gie_core.ir.op import Op, Trait
 from gie_core.ir.types import Array, Shape, TensorType, Type
 
-__all__ = ["data_of", "is_pure", "is_read_once", "nbytes", "scalar_of", "shape_of", "vector_along"]
+__all__ = [
+    "data_of",
+    "first_reason",
+    "is_pure",
+    "is_read_once",
+    "nbytes",
+    "scalar_of",
+    "shape_of",
+    "vector_along",
+]
 
 
 def data_of(value: Value | None) -> Array | None:
@@ -72,6 +83,6 @@ def vector_along(value: Value | None, axis: int, shape: Shape) -> Array | None:
     return data.reshape(-1) if fits else None
 
 
-def producer(value: Value | None) -> Node | None:
-    """The node that makes a value."""
-    return None if value is None else value.node
+def first_reason(reasons: Iterable[str]) -> str:
+    """The first that is not empty, if any."""
+    return next((reason for reason in reasons if reason), "")

@@ -62,9 +62,12 @@ class Window:
         return slack // self.strides[axis] + 1
 
     def _ceiled(self, axis: int, n: Dim) -> Dim:
-        begin, stride = self.pads_begin[axis], self.strides[axis]
-        slack = n + begin + self.pads_end[axis] - self.spans[axis]
-        return dim_min(ceil_div(slack, stride) + 1, ceil_div(n + begin, stride))
+        # ⌈(n + begin) / stride⌉ windows start before the end padding. As many as fit, if the
+        # last may run over the end, are ⌈(n + pads − span) / stride⌉ + 1, which is the former
+        # with ``late`` added. The smaller number holds.
+        stride = self.strides[axis]
+        late = self.pads_end[axis] + stride - self.spans[axis]
+        return ceil_div(n + self.pads_begin[axis] + dim_min(late, 0), stride)
 
     def transposed_extents(self, spatial: Shape, output_pads: tuple[int, ...]) -> Shape:
         """Extents of the input that has ``spatial`` windows: (n − 1)·stride + span − pads + extra.

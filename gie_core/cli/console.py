@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "clean",
     "console",
+    "count",
     "has_colour",
     "note",
     "plain",
@@ -40,6 +41,11 @@ PIPED_WIDTH = 10_000  # whoever reads a pipe wants whole lines
 def clean(text: str) -> str:
     """The text with control characters spelled out: names in a model may hold escape sequences."""
     return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+
+
+def count(number: int, thing: str) -> str:
+    """``count(2, "node")`` is "2 nodes"."""
+    return f"{number} {thing}{'s' * (number != 1)}"
 
 
 def note(text: str) -> None:
@@ -96,10 +102,9 @@ def print_renderable(renderable: Any) -> None:
 
 
 def print_heading(text: str) -> None:
-    """Print a line that stands out, after an empty one."""
+    """Print a line that stands out."""
     from rich.text import Text
 
-    click.echo()
     print_renderable(Text(clean(text), style="bold"))
 
 
@@ -107,14 +112,15 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | int | Text
     """Print a table.
 
     Args:
-        columns: headings; a ``>`` in front aligns the column to the right.
+        columns: headings, a ``>`` in front aligns the column to the right; no heading is
+            shown if all are empty.
         rows: one cell per column; strings are cleaned, Rich's ``Text`` is taken as it is.
     """
     from rich import box
     from rich.table import Table
 
     lines = box.SIMPLE_HEAD if sys.stdout.isatty() else None
-    table = Table(box=lines, pad_edge=False, show_edge=False)
+    table = Table(box=lines, pad_edge=False, show_edge=False, show_header=any(columns))
     for column in columns:
         justify = "right" if column.startswith(">") else "left"
         table.add_column(column.lstrip(">"), justify=justify, overflow="fold")

@@ -205,17 +205,20 @@ def _print_accuracy(right: int, total: int) -> None:
 
 def _print_build(engine: Engine) -> None:
     report = engine.report
+    click.echo()
     print_heading(f"Optimized: {report.nodes_before} nodes became {report.nodes_after}")
     hits = [(name, count) for name, count in report.hits().items() if count]
     if hits:
         print_table(["pass", ">rewrites"], hits)
     else:
         click.echo("no pass is installed; try: pip install 'gie-core[all]'")
+    click.echo()
     print_heading(f"Kernels on the {engine.target}")
     print_table(["provider", ">nodes"], list(_providers(engine).items()))
 
 
 def _print_latency(timings: Sequence[_Latency]) -> None:
+    click.echo()
     print_heading("Latency")
     rows = [
         (
@@ -232,7 +235,7 @@ def _print_latency(timings: Sequence[_Latency]) -> None:
 
 def _providers(engine: Engine) -> dict[str, int]:
     """Number of nodes by provider, the busiest first."""
-    counts = Counter(c.provider or "node by node" for c in engine.report.choices)
+    counts = Counter(c.provider or "(groups, node by node)" for c in engine.report.choices)
     return dict(counts.most_common())
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gie_core.cli.console import note
+from gie_core.cli.console import count, note
 from gie_core.cli.images import SUFFIXES, read_image
 from gie_core.cli.preprocess import Preprocess
 from gie_core.engine.engine import TensorInfo
@@ -68,8 +68,10 @@ def assign_files(given: Sequence[str], inputs: Sequence[TensorInfo]) -> list[Fee
         return [Feed(p.name, {**named, **dict.fromkeys(free, p)}) for p in unnamed]
     if len(free) == len(unnamed):
         return [Feed(unnamed[0].name, {**named, **dict(zip(free, unnamed, strict=True))})]
-    what = f"{len(unnamed)} files for the inputs {', '.join(free) or '(none is left)'}"
-    raise GieError(f"{what} do not tell which is for which; write NAME=FILE")
+    wanted = ", ".join(free) or "none"
+    raise GieError(
+        f"{count(len(unnamed), 'file')} for {count(len(free), 'input')} ({wanted}): write NAME=FILE"
+    )
 
 
 class Loader:

@@ -15,13 +15,20 @@ from gie_core.builder.pipeline import import_graph, installed_passes, optimize
 from gie_core.builder.report import BuildReport, PassRecord
 from gie_core.cli.console import (
     clean,
+    count,
     note,
     print_heading,
     print_json,
     print_table,
     progress,
 )
-from gie_core.cli.model import import_notes, model_options, parse_options, tensor_json
+from gie_core.cli.model import (
+    build_options,
+    import_notes,
+    model_argument,
+    parse_options,
+    tensor_json,
+)
 from gie_core.engine.engine import TensorInfo
 from gie_core.errors import GieError
 from gie_core.ir.graph import Graph
@@ -53,7 +60,7 @@ class _Inspected:
 
 
 @click.command("inspect", short_help="Show a model's graph and what becomes of it.")
-@model_options
+@model_argument
 @click.option("--graph", "stage", type=click.Choice(["imported", "optimized"]), help="Print it.")
 @click.option("--passes", is_flag=True, help="Print each run of each pass, with its rewrites.")
 @click.option(
@@ -66,6 +73,7 @@ class _Inspected:
 @click.option("--print-after", metavar="PASS|all", help="Print the graph after a pass changed it.")
 @click.option("--kernels", is_flag=True, help="Print who runs each node, and why others do not.")
 @click.option("--foreign", is_flag=True, help="Print what the importer found.")
+@build_options
 def inspect(
     model: Path,
     target: str,
@@ -98,7 +106,9 @@ def inspect(
     wanted = [show for asked, show in sections if asked]
     if not wanted and not print_after:
         _print_overview(found)
-    for show in wanted:
+    for position, show in enumerate(wanted):
+        if position:
+            click.echo()
         show()
 
 
@@ -142,7 +152,9 @@ def _printer(name: str) -> Callable[[PassRecord, Graph], None]:
 
     def watch(record: PassRecord, graph: Graph) -> None:
         if record.hits and name in (ALL, record.name):
-            click.echo(f"// after {record.name}, round {record.round}, {len(record.hits)} hits")
+            click.echo(
+                f"// after {record.name}, round {record.round}, {count(len(record.hits), 'hit')}"
+            )
             click.echo(clean(format_graph(graph)) + "\n")
 
     return watch
@@ -160,16 +172,20 @@ def _print_overview(found: _Inspected) -> None:
     print_heading(f"graph {graph.name}")
     values = [("input", str(info)) for info in _inputs(graph)]
     values += [("output", str(info)) for info in _outputs(graph)]
-    count, size = _parameters(graph)
-    values.append(("constants", f"{count:,} elements, {size / 1e6:,.2f} MB"))
+    elements, size = _parameters(graph)
+    values.append(("constants", f"{elements:,} elements, {size / 1e6:,.2f} MB"))
     print_table(["", ""], values)
+    click.echo()
     _print_import(report)
+    click.echo()
     print_heading(f"passes: {report.nodes_before} nodes became {report.nodes_after}")
     seconds: dict[str, float] = {}
     for record in report.passes:
         seconds[record.name] = seconds.get(record.name, 0.0) + record.seconds
     rows = [(name, hits, _ms(seconds[name])) for name, hits in report.hits().items()]
     print_table(["pass", ">hits", ">ms"], rows)
+    click.echo()
+    print_heading("kernels")
     _print_providers(found)
 
 
@@ -179,7 +195,7 @@ def _print_import(report: BuildReport) -> None:
         return
     print_heading(f"imported from {imported.framework}")
     native = sum(imported.native.values())
-    click.echo(f"{native} native nodes, {len(imported.foreign)} foreign")
+    click.echo(f"{count(native, 'native node')}, {len(imported.foreign)} foreign")
     print_table(["op", ">nodes"], imported.native.most_common())
     if imported.foreign:
         click.echo()
@@ -190,9 +206,10 @@ def _print_import(report: BuildReport) -> None:
 
 
 def _print_passes(records: Iterable[PassRecord]) -> None:
+    print_heading("passes")
     for record in records:
-        did = f"{len(record.hits)} hits, {_ms(record.seconds)} ms"
-        print_heading(f"{record.name}, round {record.round}: {did}")
+        did = f"{count(len(record.hits), 'hit')}, {_ms(record.seconds)} ms"
+        click.echo(f"{record.name}, round {record.round}: {did}")
         for hit in record.hits:
             click.echo(clean(f"  {hit.node}"))
             for line in hit.replacement:
@@ -207,14 +224,14 @@ def _print_refusals(records: Iterable[PassRecord], name: str) -> None:
         for node, reason in record.refusals
         if name in (ALL, record.name)
     }
+    print_heading("left alone")
     if refusals:
         print_table(["pass", "node", "reason"], [(*key, why) for key, why in refusals.items()])
     else:
-        click.echo("nothing that looked right was left alone")
+        click.echo("nothing: whatever a pattern matched was rewritten")
 
 
 def _print_providers(found: _Inspected) -> None:
-    print_heading("kernels")
     if found.problem:
         click.echo(clean(found.problem))
         return
@@ -232,6 +249,7 @@ def _print_providers(found: _Inspected) -> None:
 
 
 def _print_kernels(found: _Inspected) -> None:
+    print_heading("kernels")
     if found.problem:
         click.echo(clean(found.problem))
     rows = [
@@ -249,7 +267,7 @@ def _print_kernels(found: _Inspected) -> None:
 
 
 def _document(model: Path, target: str, found: _Inspected, stage: str | None) -> dict[str, Any]:
-    count, size = _parameters(found.graph)
+    elements, size = _parameters(found.graph)
     report = found.report
     return {
         "model": str(model),
@@ -257,7 +275,7 @@ def _document(model: Path, target: str, found: _Inspected, stage: str | None) ->
         "name": found.graph.name,
         "inputs": [tensor_json(info) for info in _inputs(found.graph)],
         "outputs": [tensor_json(info) for info in _outputs(found.graph)],
-        "constants": {"elements": count, "bytes": size},
+        "constants": {"elements": elements, "bytes": size},
         "imported": report.imported,
         "nodes_before": report.nodes_before,
         "nodes_after": report.nodes_after,

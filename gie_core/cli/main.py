@@ -3,10 +3,9 @@
 | Status | Meaning |
 |---|---|
 | 0 | done |
-| 1 | an unexpected error, or the command's own negative result |
+| 1 | an unexpected error, the command's own negative result, or nobody reads the output |
 | 2 | a mistake of the user, in one sentence on stderr |
 | 130 | interrupted |
-| 141 | nobody reads the output any more |
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: those after the program's name; by default the process's.
 
     Returns:
-        The exit status. Nothing is raised but ``SystemExit`` of a plugin's command.
+        The exit status. Nothing is raised but ``SystemExit``.
     """
     settings = Settings()
     for stream in (sys.stdout, sys.stderr):
@@ -49,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return status
     except BrokenPipeError:
         _drop_stdout()
-        return 141
+        return 1
     except click.Abort as abort:
         if not isinstance(abort.__cause__, EOFError):  # click takes both for an interruption
             return 130

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from gie_core.cli.console import note, progress
+from gie_core.cli.console import count, note, progress
 from gie_core.errors import GieError
 
 if TYPE_CHECKING:
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from gie_core.engine.engine import Engine, TensorInfo
 
 __all__ = [
+    "build_options",
     "import_notes",
     "json_option",
-    "model_options",
+    "model_argument",
     "open_engine",
     "parse_options",
     "parse_sizes",
@@ -31,8 +32,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
-def model_options(command: F) -> F:
-    """Adds MODEL, ``--target``, ``-O`` and ``--json`` to a command."""
+model_argument = click.argument("model", type=click.Path(path_type=Path))
+
+
+def build_options(command: F) -> F:
+    """Adds ``--target``, ``-O`` and ``--json`` to a command."""
     for decorate in (
         json_option,
         click.option(
@@ -44,7 +48,6 @@ def model_options(command: F) -> F:
             help="Pass an option to the importer; may be repeated.",
         ),
         click.option("--target", default="auto", show_default=True, help="What to run on."),
-        click.argument("model", type=click.Path(path_type=Path)),
     ):
         command = decorate(command)
     return command
@@ -116,8 +119,8 @@ def import_notes(report: ImportReport | None) -> list[str]:
     notes = list(report.notes)
     if report.foreign:
         ops = ", ".join(sorted({node.op for node in report.foreign}))
-        count = f"{len(report.foreign)} node{'s' * (len(report.foreign) > 1)}"
-        notes.append(f"{count} of ops that GIE does not define ({ops}): see gie inspect --foreign")
+        nodes = count(len(report.foreign), "node")
+        notes.append(f"{nodes} of ops that GIE does not define ({ops}): see gie inspect --foreign")
     return notes
 
 

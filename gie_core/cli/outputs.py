@@ -10,7 +10,7 @@ from typing import Any, cast
 import click
 import numpy as np
 
-from gie_core.cli.console import clean, print_table
+from gie_core.cli.console import clean, count, print_table
 from gie_core.errors import GieError
 from gie_core.ir.types import Array, DType, type_of
 
@@ -30,9 +30,8 @@ def print_outputs(name: str, outputs: Mapping[str, Any], seconds: float) -> None
         outputs: by name.
         seconds: it took.
     """
-    click.echo(
-        clean(f"{name + ': ' if name else ''}{len(outputs)} outputs in {seconds * 1e3:.2f} ms")
-    )
+    what = f"{count(len(outputs), 'output')} in {seconds * 1e3:.2f} ms"
+    click.echo(clean(f"{name}: {what}" if name else what))
     rows = [(each, *_described(value)) for each, value in outputs.items()]
     print_table(["output", "type", ">min", ">mean", ">max", "values"], rows)
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
+from gie_core.cli.commands import COMMANDS
 from gie_core.cli.console import print_json, print_table, progress
 from gie_core.cli.model import json_option
+from gie_core.plugin.declarations import CommandDeclaration
 from gie_core.plugin.host import Owned, Plugin, PluginHost, Status, default_host
 
 __all__ = ["plugins"]
@@ -45,7 +47,9 @@ def _provides(plugin: Plugin) -> dict[str, list[str]]:
     """Names of what a plugin declares, by kind."""
     found: dict[str, list[str]] = {}
     for declaration in plugin.declarations:
-        found.setdefault(declaration.kind, []).append(declaration.name)
+        hidden = isinstance(declaration, CommandDeclaration) and declaration.name in COMMANDS
+        name = f"{declaration.name} (hidden by gie's own)" if hidden else declaration.name
+        found.setdefault(declaration.kind, []).append(name)
     return found
 
 

@@ -14,8 +14,9 @@ import numpy as np
 from gie_core.cli.console import print_json, print_table
 from gie_core.cli.inputs import Loader, assign_files, check_files, random_array
 from gie_core.cli.model import (
+    build_options,
     import_notes,
-    model_options,
+    model_argument,
     open_engine,
     parse_sizes,
     print_import_notes,
@@ -64,10 +65,19 @@ class _Classes:
 
 
 @click.command("run", short_help="Run a model and print its outputs.")
-@model_options
+@model_argument
 @click.argument("files", nargs=-1, metavar="[INPUT]...")
-@click.option("-i", "--input", "inputs", multiple=True, metavar="[NAME=]FILE", help="An input.")
-@click.option("--preprocess", default="", metavar="STEPS", help="What to do with pictures.")
+@click.option(
+    "-i",
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="[NAME=]FILE",
+    help="The same as INPUT; may be repeated.",
+)
+@click.option(
+    "--preprocess", default="", metavar="STEPS", help="From pictures to arrays, in steps."
+)
 @click.option("--labels", type=click.Path(path_type=Path), help="Names of the classes, one a line.")
 @click.option("--top", "count", type=click.IntRange(1), help="Print the K best classes.")
 @click.option("--softmax", "as_probabilities", is_flag=True, help="Turn scores to probabilities.")
@@ -78,6 +88,7 @@ class _Classes:
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Store outputs: .npz or .npy.")
 @click.option("--no-optimize", is_flag=True, help="Run the model as it was imported.")
+@build_options
 def run(
     model: Path,
     target: str,
@@ -95,7 +106,7 @@ def run(
     output: Path | None,
     no_optimize: bool,
 ) -> None:
-    r"""Run MODEL and print its outputs.
+    """Run MODEL and print its outputs.
 
     INPUT is a .npy, .npz, .png or .jpg file, or NAME=FILE where the model has several
     inputs. Several files for one input are run one after the other.
@@ -104,9 +115,10 @@ def run(
       gie run mobilenet.onnx cat.jpg --preprocess imagenet --labels labels.txt
       gie run model.onnx --input x=x.npy --input y=y.npy --output out.npz
 
+    \b
     Pictures go through --preprocess, such as
-    rgb,resize=256,crop=224,scale=1/255,mean=0.485:0.456:0.406,std=0.229:0.224:0.225,layout=nchw
-    """
+    rgb,resize=256,crop=224,scale=1/255,mean=0.485:0.456:0.406,std=0.229:0.224:0.225
+    """  # noqa: D301 - click reads \\b as: keep the lines that follow
     given = (*inputs, *files)
     check_files(given)
     steps = parse_preprocess(preprocess)

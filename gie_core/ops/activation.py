@@ -88,7 +88,8 @@ class Elu(Activation, name="elu"):
 class Selu(Activation, name="selu"):
     """gamma·x where x > 0, gamma·alpha·(eˣ - 1) elsewhere.
 
-    The defaults are those of G. Klambauer et al., "Self-Normalizing Neural Networks", 2017.
+    The defaults are those of G. Klambauer et al., "Self-Normalizing Neural Networks", 2017, in
+    f32.
     """
 
     alpha: float = 1.67326319217681884765625

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gie_core.ir.conversion import compute_dtype
 from gie_core.ir.dims import symbol
 from gie_core.ir.op import Op, OpError, Trait
 from gie_core.ir.types import Array, DType
@@ -163,7 +164,7 @@ def wrapped(value: int, dtype: DType) -> int:
 
 def low_bits(values: Array, dtype: DType) -> Array:
     numbers = [wrapped(int(value), dtype) for value in values.ravel().tolist()]
-    return np.array(numbers).astype(dtype.numpy).reshape(values.shape)
+    return np.array(numbers, compute_dtype(dtype)).astype(dtype.numpy).reshape(values.shape)
 
 
 def shifted(a: int, b: int, dtype: DType) -> int:

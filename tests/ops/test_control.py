@@ -222,17 +222,22 @@ def test_a_body_may_take_the_iteration_as_a_vector() -> None:
     assert scan.tolist() == [[0], [1]]
 
 
-LOOP_REJECTED: list[tuple[int, list[TensorType | None], str]] = [
-    (1, [*types("i64[2]"), None, *types("f32[3]", "f32[3]")], "the trip count must have one"),
-    (1, [*types("i32[]"), None, *types("f32[3]", "f32[3]")], "trip_count must be of type i64"),
-    (1, [None, *types("i64[]", "f32[3]", "f32[3]")], "condition must be of type bool"),
-    (1, [None, None, *types("f32[3]")], "carried values and 0 captures has 3 inputs"),
-    (3, [None, None, *types("f32[3]", "f32[3]")], "3 values are carried, but there are 2"),
-    (1, [None, None, *types("f32[3]", "f32[4]")], "the dimension 'n' of the body cannot be both"),
+VALUES = types("f32[3]", "f32[3]")
+LOOP_REJECTED: list[tuple[int, str | None, str | None, list[TensorType], str]] = [
+    # carried, trip count, condition, operands, message
+    (1, "i64[2]", None, VALUES, "the trip count must have one"),
+    (1, "i32[]", None, VALUES, "trip_count must be of type i64"),
+    (1, None, "i64[]", VALUES, "condition must be of type bool"),
+    (1, None, None, VALUES[:1], "carried values and 0 captures has 3 inputs"),
+    (3, None, None, VALUES, "3 values are carried, but there are 2"),
+    (1, None, None, types("f32[3]", "f32[4]"), "the dimension 'n' of the body cannot be both"),
 ]
 
 
-@pytest.mark.parametrize(("carried", "operands", "message"), LOOP_REJECTED)
-def test_loop_rejects(carried: int, operands: list[TensorType | None], message: str) -> None:
+@pytest.mark.parametrize(("carried", "trips", "condition", "operands", "message"), LOOP_REJECTED)
+def test_loop_rejects(
+    carried: int, trips: str | None, condition: str | None, operands: list[Type], message: str
+) -> None:
+    control = [None if text is None else tensor_type(text) for text in (trips, condition)]
     with pytest.raises(OpError, match=message):
-        Loop(body=counting_body(1), carried=carried).infer(*operands)
+        Loop(body=counting_body(1), carried=carried).infer(control[0], control[1], *operands)

@@ -182,9 +182,7 @@ def test_rejects(op: Op, types: tuple[str, ...], message: str) -> None:
     check_rejected(op, *types, match=message)
 
 
-@pytest.mark.parametrize(
-    "make", [lambda: Quantize(block=-1), lambda: Dequantize(axis=None, block=2)]
-)
-def test_rejects_blocks_without_axis(make: Callable[[], Op]) -> None:
-    with pytest.raises(OpError, match="does not exist"):
-        make()
+@pytest.mark.parametrize(("axis", "block"), [(1, -1), (None, 2)])
+def test_rejects_blocks(axis: int | None, block: int) -> None:
+    with pytest.raises(OpError, match=f"a block of {block} along axis {axis} does not exist"):
+        Quantize(axis=axis, block=block)

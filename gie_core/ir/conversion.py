@@ -209,10 +209,10 @@ def _finite_values(dtype: DType) -> Array:
 def _float_to_integer(values: Array, target: DType, rounding: str, saturate: bool) -> Array:
     """NaN gives 0; what exceeds the bounds saturates; without ``saturate`` the low bits remain."""
     whole = np.asarray(_TO_WHOLE[rounding](values))
-    if np.isnan(np.min(whole, initial=0)):
-        np.copyto(whole, 0, where=np.isnan(whole))
     if saturate and target.bits <= 16:
         # The common case, quantization: both bounds are exact in float32.
+        if np.isnan(np.min(whole, initial=0)):
+            np.copyto(whole, 0, where=np.isnan(whole))
         return np.clip(whole, *integer_range(target), out=whole).astype(compute_dtype(target))
     wide = DType.U64 if target is DType.U64 else DType.I64
     low, high = integer_range(target if saturate else wide)
@@ -222,7 +222,7 @@ def _float_to_integer(values: Array, target: DType, rounding: str, saturate: boo
 
 
 def _clamped_to_wide(whole: Array, wide: DType, low: int, high: int) -> Array:
-    """Whole floats to i64 or u64, clamped to [low, high]; for u64, negative numbers wrap.
+    """Whole floats to i64 or u64, clamped to [low, high]; NaN gives 0, negative u64 wrap.
 
     ``high + 1`` is a power of two, exact in every float, where ``high`` itself may not be.
     """

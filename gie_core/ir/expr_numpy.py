@@ -160,7 +160,7 @@ def _plan(
     nodes: Sequence[Expr], slots: Mapping[Expr, int], results: frozenset[Expr]
 ) -> list[_Step]:
     last_use: dict[Expr, Expr] = {}
-    exposed = set(results)  # nodes whose memory may be seen under another name
+    exposed: set[Expr] = set()  # nodes whose memory a cast may show under another type
     for node in nodes:
         for operand in operands_of(node):
             last_use[operand] = node

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import gc
 import math
+import re
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -31,7 +33,10 @@ from gie_core.ir.expr import (
     walk,
 )
 from gie_core.ir.expr_text import parse_expr, parse_program
+from gie_core.ir.expr_types import FUNCTIONS
 from gie_core.ir.types import DType
+
+SPECIFICATION = Path(__file__).parents[2] / "docs" / "pointwise.md"
 
 F32, F16, BF16, I8, U8, I32, BOOL = (
     DType.F32,
@@ -258,3 +263,29 @@ def test_programs_compare_by_value() -> None:
     assert parse_program(text) != parse_program(text.replace("x)", "-x)"))
     assert str(parse_program(text)) == text
     assert repr(call("neg", x)) == "<Apply f32: -x>"
+
+
+def test_the_specification_lists_every_function_and_its_kinds() -> None:
+    """A row: functions in backticks, their kinds, "bool" for a predicate, and exactness."""
+    found: dict[str, tuple[set[str], bool, str]] = {}
+    for line in SPECIFICATION.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)]
+        if len(cells) != 7 or "`" not in cells[1] or cells[4] not in ("yes", "no", "integers"):
+            continue
+        kinds = set(re.findall(r"\b[bif]\b", cells[2]))
+        for code in re.findall(r"`([^`]+)`", cells[1]):
+            found[function_in(code)] = (kinds, cells[3] == "bool", cells[4])
+    found.pop("-a", None)  # beside its name, neg
+    for function in FUNCTIONS.values():
+        kinds, predicate, exact = found.pop(function.name)
+        assert (kinds, predicate) == (set(function.kinds), function.predicate), function.name
+        assert (exact == "yes") == function.exact, function.name
+    assert not found
+
+
+def function_in(code: str) -> str:
+    """The function that an example of the table shows: a call, an operator, or its name."""
+    if named := re.fullmatch(r"(\w+)(\(.*\))?", code):
+        return named[1]
+    operator = re.fullmatch(r"(?:a )?(\S+) ?[ab]", code.replace("\\|", "|"))
+    return code if operator is None or code == "-a" else operator[1]

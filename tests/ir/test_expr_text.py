@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gie_core.errors import GieError
-from gie_core.ir.expr import Expr, Literal, Param, Program, call, cast
+from gie_core.ir.expr import Expr, Literal, Param, Program, call
 from gie_core.ir.expr_text import format_expr, format_program, parse_expr, parse_program
 from gie_core.ir.types import DType
 from gie_core.testing.expressions import DTYPES, literal_values, programs
@@ -227,11 +227,15 @@ def test_widely_shared_expressions_stay_small() -> None:
     assert parse_expr(text, PARAMS) is expr
 
 
-def test_deepest_parentheses_that_are_written_can_be_read() -> None:
-    expr: Expr = Param("i", DType.I8)
+@pytest.mark.parametrize("function", ["-", "+", "=="])
+def test_deepest_parentheses_that_are_written_can_be_read(function: str) -> None:
+    expr: Expr = Param("b", DType.BOOL) if function == "==" else Param("i", DType.I8)
+    leaf = expr
     for _ in range(100):
-        expr = call("-", Literal(1, DType.I8), call("neg", cast(cast(expr, DType.F32), DType.I8)))
-    assert parse_expr(format_expr(expr), PARAMS) is expr
+        expr = call(function, leaf, expr)
+    text = format_expr(expr)
+    assert "(" * 2 in text.replace(f"{leaf} {function} ", "")
+    assert parse_expr(text, PARAMS) is expr
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from gie_core.builder.report import KernelChoice, Rejection
+from gie_core.engine.plan import Kernel, Plan
 from gie_core.errors import GieError
-from gie_core.ir.graph import Node
-from gie_core.ir.op import Op
+from gie_core.ir.graph import Graph, Node
 from gie_core.ops.group import Group
 from gie_core.ops.run import compute_node
 from gie_core.plugin.host import PluginHost
@@ -24,15 +24,8 @@ __all__ = [
     "Support",
     "choose_kernel",
     "kernel_providers",
+    "plan_graph",
 ]
-
-Kernel = Callable[[Op, Sequence[Any]], tuple[Any, ...]]
-"""Runs a node: ``kernel(op, operands) -> results``.
-
-``op`` is the node's op with numbers in place of symbols. Operands are arrays (lists
-for sequences), ``None`` where an optional one is absent; they must not be written.
-Results are as many as the node has, and may share memory with operands.
-"""
 
 
 class KernelError(GieError):
@@ -131,3 +124,31 @@ def choose_kernel(
     reasons = "; ".join(f"{r.provider}: {r.reason}" for r in rejections)
     sources = f" (from {', '.join(node.sources)})" if node.sources else ""
     raise KernelError(f"nothing runs {op} %{name}{sources} on {target}: {reasons}")
+
+
+def plan_graph(
+    graph: Graph, target: Target, providers: Sequence[NamedProvider]
+) -> tuple[Plan, list[KernelChoice]]:
+    """Choose a kernel for every node, those of inner graphs included.
+
+    Args:
+        graph: must not change afterwards.
+        target: what to run on.
+        providers: as ``kernel_providers`` orders them.
+
+    Raises:
+        KernelError: no provider runs some node.
+    """
+    kernels: dict[Node, Kernel] = {}
+    bodies: dict[Graph, Plan] = {}
+    choices: list[KernelChoice] = []
+    for node in graph.nodes:
+        kernel, choice = choose_kernel(node, target, providers)
+        choices.append(choice)
+        if kernel is not None:
+            kernels[node] = kernel
+            continue
+        for body in node.op.subgraphs().values():
+            bodies[body], inner = plan_graph(body, target, providers)
+            choices += inner
+    return Plan(graph, kernels, bodies), choices

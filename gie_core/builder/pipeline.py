@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gie_core.builder.importing import import_model
-from gie_core.builder.kernels import kernel_providers
+from gie_core.builder.kernels import kernel_providers, plan_graph
 from gie_core.builder.passes import Pass, PassError, run_passes, sort_passes
 from gie_core.builder.report import BuildReport, ImportReport, PassRecord
 from gie_core.engine.engine import Engine
@@ -56,9 +56,9 @@ def build(
         progress("optimizing")
         report.passes = optimize(graph, host, observe)
     progress("choosing kernels")
-    executor = HostExecutor(graph, kernel_providers(host, goal))
-    report.choices, report.nodes_after = executor.choices, len(graph)
-    return Engine(graph, executor, report, goal)
+    plan, report.choices = plan_graph(graph, goal, kernel_providers(host, goal))
+    report.nodes_after = len(graph)
+    return Engine(graph, HostExecutor(plan), report, goal)
 
 
 def import_graph(

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from gie_core.builder.kernels import KernelError, kernel_providers
+from gie_core.builder.kernels import KernelError, kernel_providers, plan_graph
 from gie_core.builder.pipeline import import_graph, installed_passes, optimize
 from gie_core.builder.report import BuildReport, PassRecord
 from gie_core.cli.console import (
@@ -34,7 +34,6 @@ from gie_core.errors import GieError
 from gie_core.ir.graph import Graph
 from gie_core.ir.text import format_graph
 from gie_core.plugin.host import PluginHost, default_host
-from gie_core.runtime.host import HostExecutor
 from gie_core.runtime.target import find_target
 
 __all__ = ["inspect"]
@@ -132,7 +131,7 @@ def _inspect(
         found.report.nodes_after = len(graph)
         say("choosing kernels")
         try:
-            found.report.choices = HostExecutor(graph, kernel_providers(host, goal)).choices
+            _, found.report.choices = plan_graph(graph, goal, kernel_providers(host, goal))
         except KernelError as error:
             found.problem = str(error)
     return found

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from gie_core.builder.report import BuildReport
 from gie_core.ir.graph import Graph, Value
 from gie_core.ir.types import DType, TensorType, Type
 from gie_core.ops.run import ExecutionError
-from gie_core.runtime.host import HostExecutor
-from gie_core.runtime.target import Target
+
+if TYPE_CHECKING:
+    from gie_core.builder.report import BuildReport
+    from gie_core.runtime.host import HostExecutor
+    from gie_core.runtime.target import Target
 
 __all__ = ["Engine", "TensorInfo"]
 

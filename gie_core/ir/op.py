@@ -225,7 +225,9 @@ def _attribute_kinds(cls: type[Op]) -> Mapping[str, Kind]:
     from gie_core.ir.expr import Program
     from gie_core.ir.graph import Graph
 
-    names = {**globals(), "Graph": Graph, "Program": Program, **vars(sys.modules[cls.__module__])}
+    names = {**globals(), "Graph": Graph, "Program": Program}
+    for base in reversed(cls.__mro__):
+        names.update(vars(sys.modules[base.__module__]))
     hints = get_type_hints(cls, globalns=names)
     return {f.name: kind_of(hints[f.name]) for f in fields(cls)}  # pyright: ignore[reportArgumentType] - subclasses are dataclasses
 

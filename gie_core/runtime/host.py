@@ -8,14 +8,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from gie_core.builder.kernels import Kernel, NamedProvider, choose_kernel
-from gie_core.builder.report import KernelChoice
+from gie_core.engine.plan import Kernel, Plan
 from gie_core.errors import GieError
-from gie_core.ir.graph import Graph, Node, Value
+from gie_core.ir.graph import Graph, Node
 from gie_core.ir.op import Op
 from gie_core.ir.types import Array
 from gie_core.ops.run import ExecutionError, as_tuple, bind_symbols, resolve
-from gie_core.runtime.target import HOST
 
 __all__ = ["HostExecutor"]
 
@@ -35,23 +33,15 @@ class HostExecutor:
     """Runs one graph. It has no state: several threads may run it at once.
 
     Args:
-        graph: must not change afterwards.
-        providers: as ``kernel_providers`` orders them.
-
-    Attributes:
-        choices: which provider runs each node, those of graphs inside nodes included.
-
-    Raises:
-        KernelError: no provider runs some node.
+        plan: the graph and its kernels.
     """
 
-    def __init__(self, graph: Graph, providers: Sequence[NamedProvider]) -> None:
-        self.choices: list[KernelChoice] = []
-        self._graph = graph
-        self._providers = providers
-        self._slots: dict[Value, int] = {value: slot for slot, value in enumerate(graph.values())}
-        self._constants = [(self._slots[value], value.data) for value in graph.constants]
-        self._steps = self._plan()
+    def __init__(self, plan: Plan) -> None:
+        self._graph = plan.graph
+        self._slots = {value: slot for slot, value in enumerate(plan.graph.values())}
+        self._constants = [(self._slots[value], value.data) for value in plan.graph.constants]
+        self._bodies = {body: HostExecutor(inner) for body, inner in plan.bodies.items()}
+        self._steps = self._order(plan)
 
     def run(self, inputs: Sequence[Any]) -> list[Any]:
         """Run the graph.
@@ -82,7 +72,7 @@ class HostExecutor:
             _run_step(step, values, sizes)
         return [_owned(values[self._slots[v]], inputs) for v in self._graph.outputs]
 
-    def _plan(self) -> list[_Step]:
+    def _order(self, plan: Plan) -> list[_Step]:
         last_use = {self._slots[o]: node for node in self._graph.nodes for o in node.operands if o}
         kept = {self._slots[v] for v in (*self._graph.outputs, *self._graph.constants)}
         steps: list[_Step] = []
@@ -92,29 +82,17 @@ class HostExecutor:
             read_last = {s for s in operands if s is not None and last_use[s] is node}
             unread = {s for s in results if s not in last_use}
             dying = tuple(sorted((read_last | unread) - kept))
-            steps.append(_Step(node, self._kernel(node), operands, results, dying))
+            kernel = plan.kernels.get(node, self._node_by_node)
+            steps.append(_Step(node, kernel, operands, results, dying))
         return steps
 
-    def _kernel(self, node: Node) -> Kernel:
-        kernel, choice = choose_kernel(node, HOST, self._providers)
-        self.choices.append(choice)
-        return kernel if kernel is not None else self._node_by_node(node)
-
-    def _node_by_node(self, node: Node) -> Kernel:
-        """Run the graphs inside a node with executors of their own."""
-        executors: dict[int, HostExecutor] = {}
-        for body in node.op.subgraphs().values():
-            executors[id(body)] = HostExecutor(body, self._providers)
-            self.choices += executors[id(body)].choices
+    def _node_by_node(self, op: Op, operands: Sequence[Any]) -> tuple[Any, ...]:
+        """The kernel of a node whose inner graphs have executors of their own."""
 
         def run(graph: Graph, arrays: Sequence[Any]) -> list[Any]:
-            return executors[id(graph)].run(arrays)
+            return self._bodies[graph].run(arrays)
 
-        def kernel(op: Op, operands: Sequence[Any]) -> tuple[Any, ...]:
-            results: Any = op.compute(*operands, run=run)
-            return as_tuple(results)
-
-        return kernel
+        return as_tuple(op.compute(*operands, run=run))
 
 
 def _run_step(step: _Step, values: list[Any], sizes: dict[str, int]) -> None:

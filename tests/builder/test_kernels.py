@@ -15,6 +15,7 @@ from gie_core.builder.kernels import (
     ReferenceProvider,
     Support,
     choose_kernel,
+    plan_graph,
 )
 from gie_core.ir.graph import Graph, Node
 from gie_core.ir.op import Op
@@ -83,6 +84,24 @@ def test_groups_that_nobody_takes_run_node_by_node() -> None:
     kernel, choice = choose_kernel(node_of(graph), HOST, PROVIDERS)
     assert kernel is None
     assert (choice.op, choice.provider) == ("group:epilogue", "")
+
+
+def test_a_plan_covers_inner_graphs() -> None:
+    graph = graph_of(
+        '%a = neg(%x) %y: f32[2] = group(%a) {kind = "epilogue", body = graph b {'
+        " input %x: f32[2] %r = relu(%x) return %r }}"
+    )
+    plan, choices = plan_graph(graph, HOST, PROVIDERS)
+    neg, group = graph.nodes
+    [body] = group.op.subgraphs().values()
+    assert list(plan.kernels) == [neg]
+    assert list(plan.bodies) == [body]
+    assert list(plan.bodies[body].kernels) == list(body.nodes)
+    assert [(c.op, c.provider) for c in choices] == [
+        ("neg", "reference"),
+        ("group:epilogue", ""),
+        ("relu", "first"),
+    ]
 
 
 def test_a_node_that_nobody_runs_gives_all_reasons() -> None:

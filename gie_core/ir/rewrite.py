@@ -175,7 +175,7 @@ def remove_dead(graph: Graph, candidates: Sequence[Node]) -> list[Node]:
         operands = node.operands
         graph.remove(node)
         removed.append(node)
-        for operand in operands:
+        for operand in dict.fromkeys(operands):
             if operand is None or operand.uses or graph.is_output(operand):
                 continue
             if operand.node is not None:

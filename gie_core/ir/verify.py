@@ -68,7 +68,8 @@ def verify(graph: Graph, stage: Stage = Stage.IMPORTED) -> None:
             raise VerifyError(graph, problem, stage)
     for node in graph.nodes:
         for body in node.op.subgraphs().values():
-            verify(body, Stage.IMPORTED)
+            # Groups don't nest, but branches and loop bodies hold groups like the graph around.
+            verify(body, Stage.IMPORTED if node.op.name == "group" else stage)
 
 
 def annotate(graph: Graph, problem: Problem) -> str:

@@ -54,7 +54,9 @@ def note(text: str) -> None:
 
 
 def print_json(document: object) -> None:
-    """Print one JSON document; dataclasses become objects, NaN and infinities ``null``."""
+    """Print one JSON document; dataclasses become objects, complex numbers pairs, NaN
+    and infinities ``null``.
+    """
     click.echo(json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False))
 
 
@@ -65,6 +67,8 @@ def plain(value: Any) -> Any:
             return value
         case float():
             return value if math.isfinite(value) else None
+        case complex():
+            return [plain(value.real), plain(value.imag)]
         case enum.Enum():
             return value.value
         case Mapping():

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -156,12 +157,9 @@ def _split(
 def _read_arrays(path: Path) -> Array | dict[str, Array]:
     """The array of a .npy file, or those of a .npz file by name. Pickled objects are refused."""
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                if sum(member.file_size for member in archive.infolist()) > MAX_UNPACKED:
-                    raise GieError(f"{path} claims more than {MAX_UNPACKED >> 30} GiB")
-            with np.load(path, allow_pickle=False) as members:
-                return {name: members[name] for name in members.files}
+        with path.open("rb") as file:
+            if file.read(2) == b"PK":
+                return _unpacked(path, file)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             # Mapped, so that a header which claims more than the file has is an error at once.
@@ -170,6 +168,15 @@ def _read_arrays(path: Path) -> Array | dict[str, Array]:
         raise
     except Exception as error:  # NumPy's reader raises nearly anything on damaged bytes
         raise GieError(f"{path} cannot be read as .npy, .npz, .png or .jpg: {error}") from error
+
+
+def _unpacked(path: Path, file: BinaryIO) -> dict[str, Array]:
+    with zipfile.ZipFile(file) as archive:
+        if sum(member.file_size for member in archive.infolist()) > MAX_UNPACKED:
+            raise GieError(f"{path} claims more than {MAX_UNPACKED >> 30} GiB")
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as members:
+        return {name: members[name] for name in members.files}
 
 
 def _member(arrays: Mapping[str, Array], path: Path, info: TensorInfo) -> Array:

@@ -99,9 +99,7 @@ class Preprocess:
             raise GieError(f"a {type} cannot be made of a picture; give a .npy file")
         layout = self.layout or _layout(type)
         if len(layout) != len(type.shape):
-            raise GieError(
-                f"the layout {layout} has not the {len(type.shape)} dimensions of {type}"
-            )
+            raise GieError(f"the layout {layout} does not have the dimensions of {type}")
         extents = dict(zip(layout, type.shape, strict=True))
         colour = self.colour or _colour(extents.get("c", 1), type)
         if "c" not in layout and colour != "gray":
@@ -159,8 +157,8 @@ def parse_preprocess(text: str) -> Preprocess:
 
 
 def _size(text: str) -> Size:
-    width, _, height = text.partition("x")
-    size = Size(int(width), int(height) if height else None)
+    width, times, height = text.partition("x")
+    size = Size(int(width), int(height) if times else None)
     if not all(0 < side <= MAX_SIDE for side in size.pair):
         raise ValueError
     return size
@@ -236,9 +234,10 @@ def _text(value: Size | Fraction | Numbers | str) -> str:
 
 def _layout(type: TensorType) -> str:
     """The layout whose channels are where the input has 1, 3 or 4 of something."""
-    counts = set(COLOURS.values())
     for layout in (each for each in LAYOUTS if len(each) == type.rank):
-        if "c" not in layout or type.dims[layout.index("c")] in counts:
+        extents = dict(zip(layout, type.dims, strict=True))
+        both = isinstance(extents["h"], int) == isinstance(extents["w"], int)
+        if both and extents.get("c", 1) in COLOURS.values():
             return layout
     hint = "say how with --preprocess layout=…, or give a .npy file"
     raise GieError(f"a {type} does not look like a picture; {hint}")

@@ -1,0 +1,116 @@
+"""``gie inspect`` on small graphs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gie_core.ir.parser import parse_graph
+from gie_core.ir.text import format_graph
+from gie_core.ops import core_ops
+from gie_core.testing.command_line import call_gie
+
+pytestmark = pytest.mark.usefixtures("models")
+
+
+def printed(line: str) -> str:
+    called = call_gie("inspect", *line.split())
+    assert called.status == 0, called.err
+    return called.out
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "graph scores\n",
+        "input      x: f32[n, 3]\n",
+        "output     scores: f32[n, 4]\n",
+        "constants  12 elements",
+        "imported from toy\n2 native nodes, 0 foreign\n",
+        "passes: 4 nodes became 2\n",
+        "toy-drop-neg     1",
+        "toy-kernels      1  relu ×1\n",
+        "reference        1  matmul ×1\n",
+    ],
+)
+def test_overview(text: str) -> None:
+    assert text in printed("scores.toy")
+
+
+@pytest.mark.parametrize(("stage", "nodes"), [("imported", 4), ("optimized", 2)])
+def test_the_printed_graph_parses_back(stage: str, nodes: int) -> None:
+    text = printed(f"scores.toy --graph {stage}")
+    graph = parse_graph(text, core_ops())
+    assert len(graph) == nodes
+    assert format_graph(graph) + "\n" == text
+
+
+def test_passes() -> None:
+    text = printed("scores.toy --passes")
+    assert "toy-drop-neg, round 0: 1 hit, " in text
+    assert "  %b = neg\n    → %m\n" in text
+    assert "toy-drop-neg, round 1: 0 hits, " in text
+
+
+SINGLE = "graph g { input %x: f32[2] %y: f32[2] = neg(%x) return %y }"
+
+
+@pytest.mark.parametrize("option", ["--why-not", "--why-not=toy-drop-neg", "--why-not all"])
+def test_why_not(option: str) -> None:
+    Path("single.toy").write_text(SINGLE)
+    row = printed(f"single.toy {option}").splitlines()[-1]
+    assert row.split(maxsplit=1)[0] == "toy-drop-neg"
+    assert row.endswith("a single neg is needed")
+
+
+def test_nothing_to_ask_why_not() -> None:
+    assert "nothing: whatever a pattern matched" in printed("scores.toy --why-not")
+
+
+@pytest.mark.parametrize("name", ["all", "toy-drop-neg"])
+def test_print_after(name: str) -> None:
+    head, _, graph = printed(f"scores.toy --print-after {name}").partition("\n")
+    assert head == "// after toy-drop-neg, round 0, 1 hit"
+    assert len(parse_graph(graph, core_ops())) == 2
+
+
+def test_kernels_with_rejections_and_sources() -> None:
+    [_, _, m, y] = printed("scores.toy --kernels").splitlines()
+    assert " ".join(m.split()) == "m matmul reference toy-kernels: toys only do relu"
+    assert " ".join(y.split()) == "y relu toy-kernels Relu_0"
+
+
+def test_foreign() -> None:
+    text = printed("scores.toy --foreign -O foreign=true")
+    assert "2 native nodes, 1 foreign" in text
+    assert "n1            toy::Top  tops only spin" in text
+
+
+def test_a_model_that_nothing_runs_still_shows() -> None:
+    assert "nothing runs foreign %y on host" in printed("alone.toy")
+    assert "nothing runs foreign %y on host" in printed("alone.toy --kernels")
+
+
+def test_json() -> None:
+    found = call_gie("inspect", "scores.toy", "--json").json
+    assert (found["nodes_before"], found["nodes_after"]) == (4, 2)
+    assert found["hits"] == {"toy-drop-neg": 1}
+    assert found["imported"]["native"] == {"Toy": 2}
+    assert found["constants"] == {"elements": 12, "bytes": 48}
+    assert [choice["provider"] for choice in found["kernels"]] == ["reference", "toy-kernels"]
+    assert len(parse_graph(found["graph"], core_ops())) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("scores.toy --print-after toy-drop-ne", "did you mean toy-drop-neg?"),
+        ("scores.toy --why-not=nope", "there is no pass 'nope'; the passes are toy-drop-neg"),
+        ("scores.toy --graph nope", "invalid value for '--graph'"),
+    ],
+)
+def test_mistakes(line: str, error: str) -> None:
+    called = call_gie("inspect", *line.split())
+    assert called.status == 2
+    assert error in called.error

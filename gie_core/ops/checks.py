@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gie_core.ir.dims import Dim, SymInt, dim_max
+from gie_core.ir.dims import Atom, Dim, SymInt, dim_max
 from gie_core.ir.op import Op, OpError
 from gie_core.ir.types import Shape, TensorType
 
@@ -116,8 +116,18 @@ def is_provably_zero_or_more(dim: Dim) -> bool:
     """Whether only non-negative things are added and multiplied; ``False`` says nothing."""
     if isinstance(dim, SymInt):
         return all(
-            coefficient >= 0
-            and all(all(map(is_provably_zero_or_more, atom.operands)) for atom in monomial)
+            coefficient >= 0 and all(map(_is_atom_zero_or_more, monomial))
             for monomial, coefficient in dim.terms
         )
     return dim >= 0
+
+
+def _is_atom_zero_or_more(atom: Atom) -> bool:
+    known = [is_provably_zero_or_more(operand) for operand in atom.operands]
+    match atom.function:
+        case "max":
+            return any(known)
+        case "mod":
+            return known[1]  # a remainder has the divisor's sign
+        case _:
+            return all(known)

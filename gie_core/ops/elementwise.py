@@ -25,7 +25,7 @@ from gie_core.ir.op import Op, OpError
 from gie_core.ir.types import Array, DType, Shape, TensorType
 from gie_core.ops.operands import bracketed
 
-__all__ = ["Binary", "Elementwise", "Ternary", "Unary", "broadcast_dims", "broadcast_shapes"]
+__all__ = ["Binary", "Elementwise", "Unary", "broadcast_dims", "broadcast_shapes"]
 
 
 class Elementwise(Op):
@@ -101,16 +101,6 @@ class Binary(Elementwise):
 
     def compute(self, a: Array, b: Array) -> Array:
         return self._compute(a, b)
-
-
-class Ternary(Elementwise):
-    """f(a, b, c)."""
-
-    def infer(self, a: TensorType, b: TensorType, c: TensorType) -> TensorType:
-        return self._infer(a, b, c)
-
-    def compute(self, a: Array, b: Array, c: Array) -> Array:
-        return self._compute(a, b, c)
 
 
 def broadcast_dims(a: Dim, b: Dim) -> Dim:

@@ -167,7 +167,7 @@ CASES: list[tuple[Op, Operands, str, Operands | None, dict[str, Any], str]] = [
         "Cast",
         None,
         {"to": 19, "saturate": 0},
-        BOTH,
+        REFERENCE,
     ),
     (ari.Cast(to=DType.BF16), (F / 3,), "Cast", None, {"to": 16}, REFERENCE),
     (act.PRelu(), (X, draw(3, 1)), "PRelu", None, {}, BOTH),

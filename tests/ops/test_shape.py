@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gie_core.ir.dims import evaluate_dim, symbol
+from gie_core.ir.dims import dim_max, dim_min, evaluate_dim, symbol
 from gie_core.ir.graph import Graph
 from gie_core.ir.op import Op, OpError
 from gie_core.ir.types import Array, DType, TensorType
@@ -345,7 +345,18 @@ def test_concat_takes_the_known_extent() -> None:
 
 @pytest.mark.parametrize(
     ("dim", "expected"),
-    [(3, "3"), (-3, "0"), (n, "n"), (2 * n * m + 1, "2*m*n + 1"), (n - 1, "max(0, n - 1)")],
+    [
+        (3, "3"),
+        (-3, "0"),
+        (n, "n"),
+        (2 * n * m + 1, "2*m*n + 1"),
+        (n - 1, "max(0, n - 1)"),
+        (dim_max(n - 1, 0), "max(0, n - 1)"),
+        (dim_min(n - 1, m), "max(0, min(m, n - 1))"),
+        ((n - 1) % 3, "mod(n + 2, 3)"),
+        (n // 2 + 1, "n // 2 + 1"),
+        ((n - 1) // 2, "max((n + 1) // 2 - 1, 0)"),
+    ],
 )
 def test_at_least_zero(dim: Any, expected: str) -> None:
     assert str(at_least_zero(dim)) == expected

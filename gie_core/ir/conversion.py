@@ -71,8 +71,8 @@ def convert(
         saturate: clamp to the target's finite range instead of wrapping or overflowing.
 
     Returns:
-        The same shape, in ``compute_dtype(target)``; never a view of ``values`` unless the
-        two types are the same.
+        The same shape, in ``compute_dtype(target)``; ``values`` itself where that is right
+        already, as from f16 to f32.
     """
     if source is target:
         return values

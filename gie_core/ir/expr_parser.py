@@ -55,9 +55,9 @@ _LEVELS = (
 PRECEDENCE = {op: level for level, ops in enumerate(_LEVELS, 1) for op in ops if op != "not"}
 PREFIX = {"not": ("not ", 4), "neg": ("-", len(_LEVELS) + 1), "~": ("~", len(_LEVELS) + 1)}
 
-_MAX_LENGTH = 1 << 22  # characters
+_MAX_LENGTH = 1 << 20  # characters
+_MAX_TOKEN = 400  # characters; no type needs more than 309 digits before the point
 _MAX_NESTING = 64
-_MAX_DIGITS = 400  # of a number; no type needs more than 309 before the point
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -126,6 +126,10 @@ def _tokenize(text: str) -> list[_Token]:
             position += len(text[position:]) - len(text[position:].lstrip())
             raise ExprSyntaxError(f"unexpected character {text[position]!r}", position)
         kind = match.lastgroup or "end"
+        if len(match[kind]) > _MAX_TOKEN:
+            raise ExprSyntaxError(
+                f"a {kind} is longer than {_MAX_TOKEN} characters", match.start(kind)
+            )
         tokens.append(_Token(kind, match[kind], match.start(kind)))
         if kind == "end":
             return tokens
@@ -280,8 +284,6 @@ class _Parser:
         return self._names[token.text]
 
     def _number(self, token: _Token) -> _Number:
-        if len(token.text) > _MAX_DIGITS:
-            self._fail(f"a number has more than {_MAX_DIGITS} digits", token)
         return _Number(int(token.text) if token.text.isdigit() else float(token.text), token)
 
     def _call(self, token: _Token) -> Expr:
@@ -313,10 +315,12 @@ class _Parser:
 
     def _apply(self, name: str, operands: list[Expr | _Number], token: _Token) -> Expr:
         """Give bare numbers the type of their siblings, then apply."""
-        first = int(name in FUNCTIONS and FUNCTIONS[name].conditional)
-        typed = [operand for operand in operands[first:] if isinstance(operand, Expr)]
+        if name not in FUNCTIONS:
+            self._fail(f"there is no function {name!r}{did_you_mean(name, FUNCTIONS)}", token)
+        alike = operands[FUNCTIONS[name].conditional :]
+        typed = [operand for operand in alike if isinstance(operand, Expr)]
         numbers = [operand for operand in operands if isinstance(operand, _Number)]
-        if numbers and not typed and name in FUNCTIONS:
+        if numbers and not typed:
             text = numbers[-1].token.text
             self._fail(f"no operand of {name!r} has a type; write for example f32({text})", token)
         try:

@@ -33,7 +33,7 @@ from gie_core.plugin.host import PluginHost, Status, default_host
 if TYPE_CHECKING:
     from gie_core.engine.engine import Engine
 
-__all__ = ["demo"]
+__all__ = ["data_folder", "demo"]
 
 REQUIRED = 0.97
 """Share of held-out digits that must be right; the network reached 99.2 % when it was trained."""
@@ -90,7 +90,7 @@ def demo(ctx: click.Context, as_json: bool) -> None:
     It has never seen these digits: they were held out when it was trained. Exit status 1
     if it gets fewer than 97 % of them right.
     """
-    folder = _folder()
+    folder = data_folder()
     _need_importer(default_host())
     with progress() as say:
         from gie_core.builder.pipeline import build
@@ -117,7 +117,7 @@ def demo(ctx: click.Context, as_json: bool) -> None:
 # ── Data ────────────────────────────────────────────────────────────────────────────
 
 
-def _folder() -> Path:
+def data_folder() -> Path:
     """The example's data: beside this file when installed, in ``examples`` in a checkout."""
     places = [Path(__file__).parent / "_digits", Path(__file__).parents[2] / "examples" / "digits"]
     for place in places:

@@ -102,8 +102,8 @@ _TAKEN = {"source", "target", "optimized", "host", "observe", "progress"}
 
 
 def _parsed(text: str) -> bool | int | float | str:
-    if text in ("true", "false"):
-        return text == "true"
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
     for kind in (int, float):
         try:
             return kind(text)

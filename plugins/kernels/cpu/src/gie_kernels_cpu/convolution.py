@@ -23,6 +23,7 @@ from gie_kernels_cpu.kernel import (
     Method,
     float_support,
     is_native,
+    padded,
     rounded,
     wide_dtype,
 )
@@ -73,7 +74,7 @@ class _GemmKernel:
     def run(self, op: Op, operands: Sequence[Any], epilogue: Epilogue | None) -> Array:
         """The convolution; ``epilogue`` follows on each part of the rounded result."""
         op = cast("Conv", op)
-        x, weight, bias = (*operands, None)[:3]
+        x, weight, bias = padded(operands, 3)
         packed = self.pack(op, weight) if self._packed is None else self._packed
         extents = _extents(op, x.shape, weight.shape)
         y = np.empty((x.shape[0], weight.shape[0], *extents), wide_dtype(x.dtype))

@@ -20,6 +20,7 @@ from gie_kernels_cpu.kernel import (
     Method,
     float_support,
     is_native,
+    padded,
     rounded,
     wide_dtype,
 )
@@ -50,7 +51,7 @@ class _DepthwiseKernel:
 
     def run(self, op: Op, operands: Sequence[Any], epilogue: Epilogue | None) -> Array:
         op = cast("Conv", op)
-        x, weight, bias = (*operands, None)[:3]
+        x, weight, bias = padded(operands, 3)
         window = op.window(weight.shape)
         extents = as_ints(window.extents(x.shape[2:]))
         planes = Planes(window, x.shape[2:], extents)

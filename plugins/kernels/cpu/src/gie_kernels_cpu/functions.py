@@ -19,7 +19,7 @@ from gie_core.ir.numpy_functions import NUMPY_FUNCTIONS
 from gie_core.ir.types import Array, DType
 from gie_kernels_cpu.blocks import BLOCK
 
-__all__ = ["function_for"]
+__all__ = ["function_for", "repeated"]
 
 
 def function_for(name: str, args: Sequence[Expr]) -> Callable[..., Any]:
@@ -51,14 +51,14 @@ def _bounded(name: str, bound: Literal, a: Array, b: Array, out: Array | None = 
     if out is None or x.shape != out.shape:
         result = function(a, b)
         return np.add(result, 0, dtype=result.dtype) if bound.value == 0 else result
-    repeated = _repeated(bound.value, bound.dtype)[: x.size]
-    function(x, repeated.reshape(x.shape), out=out)
+    function(x, repeated(bound.value, bound.dtype)[: x.size].reshape(x.shape), out=out)
     # Of two zeros NumPy may take either; the sum with +0.0 is +0.0 for both.
     return np.add(out, out.dtype.type(0), out=out) if bound.value == 0 else out
 
 
 @lru_cache(maxsize=64)
-def _repeated(value: float, dtype: DType) -> Array:
+def repeated(value: float, dtype: DType) -> Array:
+    """A block of one value, read-only and shared."""
     array = np.full(BLOCK, value, compute_dtype(dtype))
     array.flags.writeable = False
     return array

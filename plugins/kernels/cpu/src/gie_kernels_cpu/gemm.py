@@ -17,6 +17,7 @@ from gie_kernels_cpu.kernel import (
     Epilogue,
     Method,
     float_support,
+    padded,
     rounded,
     wide_dtype,
 )
@@ -41,8 +42,8 @@ class GemmProduct(Method):
         return float_support(node)
 
     def kernel(self, node: Node, constants: Constants) -> Kernel:
-        addend = node.operands[2] if len(node.operands) > 2 else None
-        return _GemmKernel(cast("Gemm", node.op), constants(node.operands[1]), constants(addend))
+        _, b, c = padded(node.operands, 3)
+        return _GemmKernel(cast("Gemm", node.op), constants(b), constants(c))
 
 
 class _MatmulKernel:
@@ -70,7 +71,7 @@ class _GemmKernel:
 
     def run(self, op: Op, operands: Sequence[Any], epilogue: Epilogue | None) -> Array:
         op = cast("Gemm", op)
-        a, b, c = (*operands, None)[:3]
+        a, b, c = padded(operands, 3)
         wide = wide_dtype(a.dtype)
         y = self._product(op, a.astype(wide, copy=False), b)
         if c is not None:

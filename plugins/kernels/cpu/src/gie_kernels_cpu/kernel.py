@@ -23,6 +23,7 @@ __all__ = [
     "constant_of",
     "float_support",
     "is_native",
+    "padded",
     "rounded",
     "wide_dtype",
 ]
@@ -71,6 +72,11 @@ def float_support(node: Node) -> Support:
         if operand.type.dtype not in (DType.F16, DType.BF16, DType.F32, DType.F64):
             return Support.no(f"%{operand.name} is {operand.type.dtype}, not f16, bf16, f32 or f64")
     return Support.yes()
+
+
+def padded(operands: Sequence[Any], count: int) -> tuple[Any, ...]:
+    """The operands with a ``None`` for each absent one at the end."""
+    return (*operands, *[None] * (count - len(operands)))
 
 
 def constant_of(value: Value | None) -> Array | None:

@@ -13,9 +13,9 @@ from gie_core.ir.expr import Param, call
 from gie_core.ir.graph import Node
 from gie_core.ir.op import Op
 from gie_core.ir.types import Array, DType
-from gie_core.ops.norm import BatchNorm, GroupNorm, LayerNorm, Lrn, Softmax
+from gie_core.ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, Lrn, Softmax
 from gie_kernels_cpu.blocks import BLOCK, spans
-from gie_kernels_cpu.kernel import Constants, Method, float_support, rounded, wide_dtype
+from gie_kernels_cpu.kernel import Constants, Method, float_support, padded, rounded, wide_dtype
 from gie_kernels_cpu.program import CompiledProgram
 from gie_kernels_cpu.reduction import row_sums
 
@@ -65,7 +65,7 @@ class BatchNormalization(Method):
 
 
 def _batch_norm(op: Op, operands: Sequence[Any]) -> tuple[Array, ...]:
-    x, scale, bias, mean, variance = operands
+    x = operands[0]
     wide = wide_dtype(x.dtype)
     # Two roundings more than in the reference, so the factors are computed in double precision.
     scale, bias, mean, variance = (p.astype(np.float64) for p in operands[1:])
@@ -84,7 +84,7 @@ class LayerNormalization(_Simple):
 
     def run(self, op: Op, operands: Sequence[Any]) -> tuple[Array, ...]:
         op = cast("LayerNorm", op)
-        x, scale, bias = (*operands, None)[:3]
+        x, scale, bias = padded(operands, 3)
         y = _standardized(x, math.prod(x.shape[: op.axis]), op.epsilon)
         y *= scale.astype(y.dtype, copy=False)
         if bias is not None:
@@ -97,9 +97,9 @@ class ChannelNormalization(_Simple):
 
     def run(self, op: Op, operands: Sequence[Any]) -> tuple[Array, ...]:
         x, scale, bias = operands
+        op = cast("GroupNorm | InstanceNorm", op)
         groups = op.groups if isinstance(op, GroupNorm) else x.shape[1]
-        epsilon: float = op.attributes()["epsilon"]
-        y = _standardized(x, x.shape[0] * groups, epsilon)
+        y = _standardized(x, x.shape[0] * groups, op.epsilon)
         column = (-1, *[1] * (x.ndim - 2))
         y *= scale.astype(y.dtype, copy=False).reshape(column)
         y += bias.astype(y.dtype, copy=False).reshape(column)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from gie_core.builder.kernels import Kernel, Support
-from gie_core.errors import GieError
 from gie_core.ir.expr import Expr, Literal, Param, Program
 from gie_core.ir.expr_numpy import arrange
 from gie_core.ir.graph import Node, Value
 from gie_core.ir.op import Op
-from gie_core.ir.types import Array, DType, TensorType
+from gie_core.ir.types import Array, DType
+from gie_core.ops.elementwise import Elementwise
 from gie_core.ops.pointwise import Pointwise
-from gie_kernels_cpu.kernel import Constants, Method, constant_of
+from gie_kernels_cpu.kernel import Constants, Method
 from gie_kernels_cpu.program import CompiledProgram
 
 __all__ = ["ElementwiseProgram", "PointwiseKernel", "PointwiseProgram"]
@@ -58,24 +58,37 @@ class PointwiseKernel:
 
 
 class ElementwiseProgram(Method):
-    """Any op that says what it computes in the pointwise language."""
+    """An op that is a formula in the pointwise language; constants of rank 0 become literals."""
 
     def supports(self, node: Node) -> Support:
-        return Support.yes() if _expression(node, constant_of) else Support.no(_no_formula(node))
+        return Support.yes()
 
     def kernel(self, node: Node, constants: Constants) -> Kernel:
-        expression = _expression(node, constants)
-        if expression is None:
-            raise GieError(_no_formula(node))
-        return _ElementwiseKernel(*expression)
+        arguments = [
+            None if operand is None else _argument(operand, position, constants(operand))
+            for position, operand in enumerate(node.operands)
+        ]
+        if not any(isinstance(argument, Param) for argument in arguments):
+            # All are constant, but something has to give the shape.
+            arguments = [a and Param(f"x{p}", a.dtype) for p, a in enumerate(arguments)]
+        expr = cast("Elementwise", node.op).expression(*arguments)
+        params = {
+            p: argument for p, argument in enumerate(arguments) if isinstance(argument, Param)
+        }
+        return _ElementwiseKernel(expr, params)
 
 
 class _ElementwiseKernel:
-    """Operands broadcast as in NumPy; ``positions`` are those of the expression's parameters."""
+    """Operands broadcast as in NumPy.
 
-    def __init__(self, expr: Expr, params: Sequence[Param], positions: Sequence[int]) -> None:
-        self._compiled = CompiledProgram(params, (expr,))
-        self._positions = positions
+    Args:
+        expr: the result.
+        params: its parameters, by the position of the operand that each stands for.
+    """
+
+    def __init__(self, expr: Expr, params: Mapping[int, Param]) -> None:
+        self._compiled = CompiledProgram(list(params.values()), (expr,))
+        self._positions = tuple(params)
 
     def __call__(self, op: Op, operands: Sequence[Any]) -> tuple[Array, ...]:
         arrays: list[Array] = [operands[position] for position in self._positions]
@@ -83,40 +96,10 @@ class _ElementwiseKernel:
         return self._compiled([array[(None,) * (rank - array.ndim)] for array in arrays])
 
 
-def _expression(node: Node, constants: Constants) -> tuple[Expr, list[Param], list[int]] | None:
-    """The node as an expression; its parameters, and the operands that they stand for."""
-    arguments: list[Expr | None] = []
-    params: list[Param] = []
-    positions: list[int] = []
-    try:
-        for position, operand in enumerate(node.operands):
-            argument = None if operand is None else _argument(operand, position, constants)
-            arguments.append(argument)
-            if isinstance(argument, Param):
-                params.append(argument)
-                positions.append(position)
-        expr = node.op.expression(*arguments) if params else None
-    except GieError:  # an element type that the language lacks
-        return None
-    return None if expr is None else (expr, params, positions)
-
-
-def _argument(operand: Value, position: int, constants: Constants) -> Expr:
-    """A parameter, or a literal for a constant of rank 0, which no shape depends on."""
-    type_ = operand.type
-    if not isinstance(type_, TensorType):
-        raise GieError(f"%{operand.name} is no tensor")
-    data = constants(operand)
-    if data is not None and data.ndim == 0:
-        return Literal(_scalar(data, type_.dtype), type_.dtype)
-    return Param(f"x{position}", type_.dtype)
-
-
-def _scalar(data: Array, dtype: DType) -> bool | int | float:
+def _argument(operand: Value, position: int, constant: Array | None) -> Expr:
+    dtype = operand.tensor.dtype
+    if constant is None or constant.ndim:
+        return Param(f"x{position}", dtype)
     if dtype is DType.BOOL:
-        return bool(data)
-    return int(data) if dtype.is_integer else float(data)
-
-
-def _no_formula(node: Node) -> str:
-    return f"{node.op.name} of these element types is not in the pointwise language"
+        return Literal(bool(constant), dtype)
+    return Literal(int(constant) if dtype.is_integer else float(constant), dtype)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gie_core.builder.kernels import Kernel, KernelError, Support
 from gie_core.ir.graph import Node
 from gie_core.ir.op import Op
@@ -52,14 +54,18 @@ METHODS: dict[type[Op], tuple[Method, ...]] = {
 }
 """Ways to compute an op; the first that supports a node is taken."""
 
-_ELEMENTWISE = (ElementwiseProgram(),)
-
 
 class CpuProvider:
-    """Kernels over NumPy and BLAS for the host."""
+    """Kernels over NumPy and BLAS for the host.
 
-    def __init__(self) -> None:
-        self._groups = (FusedGroup(_find),)
+    Args:
+        methods: by op, as ``METHODS``; what computes elementwise ops and groups is fixed.
+    """
+
+    def __init__(self, methods: Mapping[type[Op], tuple[Method, ...]] = METHODS) -> None:
+        self._methods = methods
+        self._elementwise = (ElementwiseProgram(),)
+        self._groups = (FusedGroup(self._find),)
 
     def supports(self, node: Node, target: Target) -> Support:
         return self._choose(node, target)[1]
@@ -78,13 +84,12 @@ class CpuProvider:
     def _choose(self, node: Node, target: Target) -> tuple[Method | None, Support]:
         if target.kind != "host":
             return None, Support.no("these kernels run on the host")
-        return _first(self._groups, node) if isinstance(node.op, Group) else _find(node)
+        return _first(self._groups, node) if isinstance(node.op, Group) else self._find(node)
 
-
-def _find(node: Node) -> tuple[Method | None, Support]:
-    """The method for a node that is no group, or the reasons why there is none."""
-    methods = METHODS.get(type(node.op), _ELEMENTWISE if isinstance(node.op, Elementwise) else ())
-    return _first(methods, node)
+    def _find(self, node: Node) -> tuple[Method | None, Support]:
+        """The method for a node that is no group, or the reasons why there is none."""
+        default = self._elementwise if isinstance(node.op, Elementwise) else ()
+        return _first(self._methods.get(type(node.op), default), node)
 
 
 def _first(methods: tuple[Method, ...], node: Node) -> tuple[Method | None, Support]:
@@ -94,5 +99,5 @@ def _first(methods: tuple[Method, ...], node: Node) -> tuple[Method | None, Supp
         if support.ok:
             return method, support
         reasons.append(support.reason)
-    none = f"{node.op.name} has no kernel here that beats its reference"
+    none = f"{node.op.name} has no kernel here: its reference is as fast"
     return None, Support.no("; ".join(dict.fromkeys(reasons)) or none)

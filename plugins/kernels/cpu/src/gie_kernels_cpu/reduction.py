@@ -49,12 +49,13 @@ class TrailingSum(Method):
 def _trailing_sum(op: Op, operands: Sequence[Any]) -> tuple[Array, ...]:
     (x,) = operands
     op = cast("Reduce", op)
-    kept = x.shape[: op.axes[0]]
-    rows = x.astype(wide_dtype(x.dtype), copy=False).reshape(math.prod(kept), -1)
+    kept, reduced = x.shape[: op.axes[0]], x.shape[op.axes[0] :]
+    rows = x.astype(wide_dtype(x.dtype), copy=False).reshape(math.prod(kept), math.prod(reduced))
     y = row_sums(rows)
     if isinstance(op, ReduceMean):
         y /= rows.shape[1]
-    return (rounded(y.reshape(*kept, *[1] * len(op.axes) * op.keep_dims), x.dtype),)
+    shape = (*kept, *[1] * len(reduced)) if op.keep_dims else kept
+    return (rounded(y.reshape(shape), x.dtype),)
 
 
 def row_sums(rows: Array) -> Array:

@@ -16,7 +16,7 @@ from gie_core.ops.checks import as_ints
 from gie_core.ops.conv import ConvTranspose
 from gie_core.ops.window import Window
 from gie_kernels_cpu.blocks import spans
-from gie_kernels_cpu.kernel import Constants, Method, float_support, rounded, wide_dtype
+from gie_kernels_cpu.kernel import Constants, Method, float_support, padded, rounded, wide_dtype
 
 __all__ = ["TransposedConvolution"]
 
@@ -40,7 +40,7 @@ class _TransposedKernel:
 
     def __call__(self, op: Op, operands: Sequence[Any]) -> tuple[Array, ...]:
         op = cast("ConvTranspose", op)
-        x, weight, bias = (*operands, None)[:3]
+        x, weight, bias = padded(operands, 3)
         packed = _pack(op, weight) if self._packed is None else self._packed
         window, spatial = op.window(weight.shape), x.shape[2:]
         extents = as_ints(window.transposed_extents(spatial, op.output_pads))
@@ -57,7 +57,8 @@ class _TransposedKernel:
                 for part in spans(channels, at_once):
                     parts = np.matmul(packed[group, :, part], image[group])
                     _col2im(parts.reshape(*parts.shape[:2], *spatial), window, result[group, part])
-        return (rounded(y.reshape(x.shape[0], -1, *extents), x.dtype),)
+        channels *= op.groups
+        return (rounded(y.reshape(x.shape[0], channels, *extents), x.dtype),)
 
 
 def _pack(op: ConvTranspose, weight: Array) -> Array:

@@ -1,0 +1,75 @@
+"""Matrix products against double precision."""
+
+from __future__ import annotations
+
+import pytest
+
+from gie_core.testing.kernels import check_node, check_unsupported
+from gie_kernels_cpu.provider import CpuProvider
+
+# a, b
+MATMULS = [
+    ("n, 5", "5, 7"),
+    ("1, 5", "5, 7"),
+    ("2, n, 4", "2, 4, 3"),
+    ("3, 1, 2, 4", "5, 4, 3"),
+    ("4", "4"),
+    ("4", "2, 4, 3"),
+    ("2, 3, 4", "4"),
+    ("0, 5", "5, 7"),
+    ("3, 0", "0, 2"),
+]
+
+
+@pytest.mark.parametrize(("a", "b"), MATMULS)
+@pytest.mark.parametrize("constant", [True, False], ids=["constant", "input"])
+def test_matmul(a: str, b: str, constant: bool) -> None:
+    left, right = {"a": f"f32[{a}]"}, {"b": f"f32[{b}]"}
+    if constant:
+        check_node(CpuProvider(), "matmul(%a, %b)", left, right)
+    else:
+        check_node(CpuProvider(), "matmul(%a, %b)", left | right)
+
+
+# attributes, a, b, c
+GEMMS = [
+    ("", "n, 5", "5, 7", "7"),
+    ("transpose_b = true", "n, 5", "7, 5", "7"),
+    ("transpose_a = true", "5, 3", "5, 7", "3, 7"),
+    ("transpose_a = true, transpose_b = true", "5, 3", "7, 5", "3, 1"),
+    ("alpha = 0.5, beta = 2.0", "3, 5", "5, 7", ""),
+    ("alpha = 0.25, transpose_b = true", "3, 5", "7, 5", "1, 7"),
+    ("beta = -1.0", "1, 5", "5, 7", "7"),
+    ("", "0, 5", "5, 7", "7"),
+    ("", "3, 0", "0, 7", "7"),
+]
+
+
+@pytest.mark.parametrize(("attributes", "a", "b", "c"), GEMMS)
+@pytest.mark.parametrize("constant", [(), ("b",), ("c",), ("b", "c")], ids="".join)
+def test_gemm(attributes: str, a: str, b: str, c: str, constant: tuple[str, ...]) -> None:
+    types = {"a": f"f32[{a}]", "b": f"f32[{b}]", "c": f"f32[{c}]"}
+    inputs = {name: type_ for name, type_ in types.items() if name not in constant}
+    constants = {name: types[name] for name in constant}
+    check_node(CpuProvider(), f"gemm(%a, %b, %c) {{{attributes}}}", inputs, constants)
+
+
+def test_gemm_without_addend() -> None:
+    check_node(CpuProvider(), "gemm(%a, %b)", {"a": "f32[3, 4]"}, {"b": "f32[4, 5]"})
+
+
+@pytest.mark.parametrize("dtype", ["f64", "f16", "bf16"])
+@pytest.mark.parametrize("constant", [True, False], ids=["constant", "input"])
+@pytest.mark.parametrize("call", ["matmul(%a, %b)", "gemm(%a, %b) {alpha = 1.5}"])
+def test_types(call: str, dtype: str, constant: bool) -> None:
+    left, right = {"a": f"{dtype}[3, 16]"}, {"b": f"{dtype}[16, 5]"}
+    if constant:
+        check_node(CpuProvider(), call, left, right)
+    else:
+        check_node(CpuProvider(), call, left | right)
+
+
+@pytest.mark.parametrize("call", ["matmul(%a, %b)", "gemm(%a, %b)"])
+def test_integers_are_left_to_the_reference(call: str) -> None:
+    inputs = {"a": "i32[2, 3]", "b": "i32[3, 2]"}
+    check_unsupported(CpuProvider(), call, inputs, match="%a is i32, not f16, bf16, f32 or f64")

@@ -38,9 +38,15 @@ __all__ = [
 PIPED_WIDTH = 10_000  # whoever reads a pipe wants whole lines
 
 
-def clean(text: str) -> str:
-    """The text with control characters spelled out: names in a model may hold escape sequences."""
-    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+def clean(text: str, *, lines: bool = False) -> str:
+    """The text with control characters spelled out: names in a model may hold escape sequences.
+
+    Args:
+        text: from anywhere.
+        lines: it has several lines, and keeps them.
+    """
+    kept = "\n\t" if lines else ""
+    return "".join(c if c.isprintable() or c in kept else repr(c)[1:-1] for c in text)
 
 
 def count(number: int, thing: str) -> str:

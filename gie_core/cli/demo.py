@@ -130,8 +130,11 @@ def _need_importer(host: PluginHost) -> None:
     if any(".onnx" in owned.declaration.suffixes for owned in host.importers()):
         return
     idle = [p for p in host.plugins if p.status is not Status.ACTIVE and "importer" in p.name]
-    states = "".join(f"; {p.name} is {p.status.value}{p.error and f': {p.error}'}" for p in idle)
-    raise GieError(f"the demo reads an ONNX model: pip install 'gie-core[onnx]'{states}")
+    states = ", ".join(f"{p.name} is {p.status.value}{p.error and f': {p.error}'}" for p in idle)
+    raise GieError(
+        "the demo needs an importer for ONNX: pip install 'gie-core[onnx]'"
+        + (f" ({states})" if states else "")
+    )
 
 
 def _read_singles(engine: Engine, folder: Path) -> list[_Digit]:

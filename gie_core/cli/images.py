@@ -25,6 +25,7 @@ __all__ = [
     "resized",
 ]
 
+MAX_PIXELS = 1 << 27
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
@@ -65,7 +66,11 @@ def converted(image: Image, colour: str) -> Image:
 
 
 def resized(image: Image, width: int, height: int | None) -> Image:
-    """Exactly width×height, or with ``width`` as the shorter side; bilinear, antialiased."""
+    """Exactly width×height, or with ``width`` as the shorter side; bilinear, antialiased.
+
+    Raises:
+        GieError: the result would be huge.
+    """
     from PIL.Image import Resampling
 
     shorter = min(image.size)
@@ -77,6 +82,10 @@ def resized(image: Image, width: int, height: int | None) -> Image:
             max(1, round(image.height * width / shorter)),
         )
     )
+    if target[0] * target[1] > MAX_PIXELS:
+        raise GieError(
+            f"a picture of {target[0]}x{target[1]} would be too large; resize it to less"
+        )
     return image if image.size == target else image.resize(target, Resampling.BILINEAR)
 
 

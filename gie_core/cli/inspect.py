@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from gie_core.builder.report import BuildReport, PassRecord
 from gie_core.cli.console import (
     clean,
     count,
-    note,
     print_heading,
     print_json,
     print_table,
@@ -28,6 +28,14 @@ from gie_core.cli.model import (
     model_argument,
     parse_options,
     tensor_json,
+)
+from gie_core.cli.report_tables import (
+    print_import,
+    print_kernels,
+    print_passes,
+    print_providers,
+    print_refusals,
+    print_summary,
 )
 from gie_core.engine.engine import TensorInfo
 from gie_core.errors import GieError
@@ -96,11 +104,11 @@ def inspect(
         print_json(_document(model, target, found, stage))
         return
     sections: list[tuple[object, Callable[[], None]]] = [
-        (foreign, lambda: _print_import(found.report)),
-        (stage, lambda: click.echo(clean(_text(found, stage)))),
-        (passes, lambda: _print_passes(found.report.passes)),
-        (why_not, lambda: _print_refusals(found.report.passes, why_not or ALL)),
-        (kernels, lambda: _print_kernels(found)),
+        (foreign, lambda: print_import(found.report.imported)),
+        (stage, lambda: click.echo(clean(_text(found, stage), lines=True))),
+        (passes, lambda: print_passes(found.report.passes)),
+        (why_not, lambda: print_refusals(found.report.passes, None if why_not == ALL else why_not)),
+        (kernels, lambda: print_kernels(found.report, found.problem)),
     ]
     wanted = [show for asked, show in sections if asked]
     if not wanted and not print_after:
@@ -121,7 +129,8 @@ def _inspect(
 ) -> _Inspected:
     """As ``build`` does, but what it would stumble over is kept."""
     goal = find_target(target)
-    with progress() as say:
+    # A spinner would stand between the lines that ``watch`` prints.
+    with progress() if watch is None else nullcontext(_ignore) as say:
         say("importing")
         graph, imported = import_graph(model, host, **options)
         found = _Inspected(graph, format_graph(graph) if keep_imported else "")
@@ -135,6 +144,10 @@ def _inspect(
         except KernelError as error:
             found.problem = str(error)
     return found
+
+
+def _ignore(stage: str) -> None:
+    """Progress that nobody sees."""
 
 
 def _check_pass(name: str, known: Sequence[str]) -> None:
@@ -154,7 +167,7 @@ def _printer(name: str) -> Callable[[PassRecord, Graph], None]:
             click.echo(
                 f"// after {record.name}, round {record.round}, {count(len(record.hits), 'hit')}"
             )
-            click.echo(clean(format_graph(graph)) + "\n")
+            click.echo(clean(format_graph(graph), lines=True) + "\n")
 
     return watch
 
@@ -175,94 +188,11 @@ def _print_overview(found: _Inspected) -> None:
     values.append(("constants", f"{elements:,} elements, {size / 1e6:,.2f} MB"))
     print_table(["", ""], values)
     click.echo()
-    _print_import(report)
+    print_import(report.imported)
     click.echo()
-    print_heading(f"passes: {report.nodes_before} nodes became {report.nodes_after}")
-    seconds: dict[str, float] = {}
-    for record in report.passes:
-        seconds[record.name] = seconds.get(record.name, 0.0) + record.seconds
-    rows = [(name, hits, _ms(seconds[name])) for name, hits in report.hits().items()]
-    print_table(["pass", ">hits", ">ms"], rows)
+    print_summary(report)
     click.echo()
-    print_heading("kernels")
-    _print_providers(found)
-
-
-def _print_import(report: BuildReport) -> None:
-    imported = report.imported
-    if imported is None:
-        return
-    print_heading(f"imported from {imported.framework}")
-    native = sum(imported.native.values())
-    click.echo(f"{count(native, 'native node')}, {len(imported.foreign)} foreign")
-    print_table(["op", ">nodes"], imported.native.most_common())
-    if imported.foreign:
-        click.echo()
-        rows = [(each.node, each.op, each.reason) for each in imported.foreign]
-        print_table(["foreign node", "op", "reason"], rows)
-    for each in imported.notes:
-        note(each)
-
-
-def _print_passes(records: Iterable[PassRecord]) -> None:
-    print_heading("passes")
-    for record in records:
-        did = f"{count(len(record.hits), 'hit')}, {_ms(record.seconds)} ms"
-        click.echo(f"{record.name}, round {record.round}: {did}")
-        for hit in record.hits:
-            click.echo(clean(f"  {hit.node}"))
-            for line in hit.replacement:
-                click.echo(clean(f"    → {line}"))
-
-
-def _print_refusals(records: Iterable[PassRecord], name: str) -> None:
-    """The last word of each pass on each node."""
-    refusals = {
-        (record.name, node): reason
-        for record in records
-        for node, reason in record.refusals
-        if name in (ALL, record.name)
-    }
-    print_heading("left alone")
-    if refusals:
-        print_table(["pass", "node", "reason"], [(*key, why) for key, why in refusals.items()])
-    else:
-        click.echo("nothing: whatever a pattern matched was rewritten")
-
-
-def _print_providers(found: _Inspected) -> None:
-    if found.problem:
-        click.echo(clean(found.problem))
-        return
-    rows: dict[str, dict[str, int]] = {}
-    for choice in found.report.choices:
-        ops = rows.setdefault(choice.provider or "node by node", {})
-        ops[choice.op] = ops.get(choice.op, 0) + 1
-    print_table(
-        ["provider", ">nodes", "ops"],
-        [
-            (provider, sum(ops.values()), ", ".join(f"{op} ×{n}" for op, n in sorted(ops.items())))
-            for provider, ops in rows.items()
-        ],
-    )
-
-
-def _print_kernels(found: _Inspected) -> None:
-    print_heading("kernels")
-    if found.problem:
-        click.echo(clean(found.problem))
-    rows = [
-        (
-            each.node,
-            each.op,
-            each.provider or "node by node",
-            "; ".join(f"{r.provider}: {r.reason}" for r in each.rejections),
-            ", ".join(each.sources),
-        )
-        for each in found.report.choices
-    ]
-    if rows:
-        print_table(["node", "op", "kernel from", "why not others", "covers"], rows)
+    print_providers(report, found.problem)
 
 
 def _document(model: Path, target: str, found: _Inspected, stage: str | None) -> dict[str, Any]:
@@ -302,7 +232,3 @@ def _parameters(graph: Graph) -> tuple[int, int]:
     inner = [_parameters(body) for node in graph.nodes for body in node.op.subgraphs().values()]
     elements = sum(array.size for array in arrays) + sum(count for count, _ in inner)
     return elements, sum(array.nbytes for array in arrays) + sum(size for _, size in inner)
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1e3:.1f}"

@@ -61,7 +61,7 @@ def _report(error: BaseException, settings: Settings) -> int:
     if settings.traceback and not isinstance(error, click.UsageError):
         traceback.print_exception(error)
     message, status = _explain(error)
-    click.echo(f"gie: error: {clean(message)}", err=True)
+    click.echo(f"gie: error: {clean(message, lines=True)}", err=True)
     return status
 
 
@@ -69,8 +69,8 @@ def _explain(error: BaseException) -> tuple[str, int]:
     """The sentence and the exit status of an error."""
     if isinstance(error, GieError):
         # A verifier's message goes on with the lines of the graph; others are one sentence.
-        text = str(error)
-        return (text if hasattr(error, "graph_text") else " ".join(text.split())), 2
+        has_lines = any(hasattr(each, "graph_text") for each in (error, error.__cause__))
+        return (str(error) if has_lines else " ".join(str(error).split())), 2
     if isinstance(error, click.UsageError):
         text = error.format_message().rstrip(".")
         path = error.ctx.command_path if error.ctx else "gie"

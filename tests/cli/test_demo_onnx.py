@@ -77,7 +77,7 @@ def test_without_the_importer_it_says_what_to_install() -> None:
     called = call_gie("--block", "gie-importer-onnx", "demo")
     assert called.status == 2
     assert "pip install 'gie-core[onnx]'" in called.error
-    assert called.error.endswith("gie-importer-onnx is blocked")
+    assert called.error.endswith("(gie-importer-onnx is blocked)")
     default_host.cache_clear()
 
 

@@ -177,3 +177,8 @@ SPECS = st.builds(
 @given(SPECS)
 def test_the_text_reads_back(preprocess: Preprocess) -> None:
     assert parse_preprocess(str(preprocess)) == preprocess
+
+
+def test_a_resize_that_would_be_huge() -> None:
+    with pytest.raises(GieError, match="a picture of 2240x22400000 would be too large"):
+        parse_preprocess("rgb,resize=2240").apply(Image.new("RGB", (1, 10_000)), DType.F32)

@@ -1,0 +1,114 @@
+"""A build's report as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+from gie_core.builder.report import BuildReport, ImportReport, PassRecord
+from gie_core.cli.console import clean, count, note, print_heading, print_table
+
+__all__ = [
+    "print_import",
+    "print_kernels",
+    "print_passes",
+    "print_providers",
+    "print_refusals",
+    "print_summary",
+]
+
+
+def print_import(imported: ImportReport | None) -> None:
+    """What the importer found: native nodes by op, foreign ones with reasons, notes."""
+    if imported is None:
+        return
+    print_heading(f"imported from {imported.framework}")
+    native = sum(imported.native.values())
+    click.echo(f"{count(native, 'native node')}, {len(imported.foreign)} foreign")
+    print_table(["op", ">nodes"], imported.native.most_common())
+    if imported.foreign:
+        click.echo()
+        rows = [(each.node, each.op, each.reason) for each in imported.foreign]
+        print_table(["foreign node", "op", "reason"], rows)
+    for each in imported.notes:
+        note(each)
+
+
+def print_summary(report: BuildReport) -> None:
+    """Rewrites and time of each pass."""
+    print_heading(f"passes: {report.nodes_before} nodes became {report.nodes_after}")
+    seconds: dict[str, float] = {}
+    for record in report.passes:
+        seconds[record.name] = seconds.get(record.name, 0.0) + record.seconds
+    rows = [(name, hits, _ms(seconds[name])) for name, hits in report.hits().items()]
+    print_table(["pass", ">hits", ">ms"], rows)
+
+
+def print_passes(records: Iterable[PassRecord]) -> None:
+    """Each run of each pass, with its rewrites."""
+    print_heading("passes")
+    for record in records:
+        did = f"{count(len(record.hits), 'hit')}, {_ms(record.seconds)} ms"
+        click.echo(f"{record.name}, round {record.round}: {did}")
+        for hit in record.hits:
+            click.echo(clean(f"  {hit.node}"))
+            for line in hit.replacement:
+                click.echo(clean(f"    → {line}"))
+
+
+def print_refusals(records: Iterable[PassRecord], name: str | None) -> None:
+    """The last word of each pass, or of the one named, on the nodes it left alone."""
+    refusals = {
+        (record.name, node): reason
+        for record in records
+        for node, reason in record.refusals
+        if name in (None, record.name)
+    }
+    print_heading("left alone")
+    if refusals:
+        print_table(["pass", "node", "reason"], [(*key, why) for key, why in refusals.items()])
+    else:
+        click.echo("nothing: whatever a pattern matched was rewritten")
+
+
+def print_providers(report: BuildReport, problem: str) -> None:
+    """How many nodes each provider runs; or why none could be chosen."""
+    print_heading("kernels")
+    if problem:
+        click.echo(clean(problem))
+        return
+    rows: dict[str, dict[str, int]] = {}
+    for choice in report.choices:
+        ops = rows.setdefault(choice.provider or "node by node", {})
+        ops[choice.op] = ops.get(choice.op, 0) + 1
+    print_table(
+        ["provider", ">nodes", "ops"],
+        [
+            (provider, sum(ops.values()), ", ".join(f"{op} ×{n}" for op, n in sorted(ops.items())))
+            for provider, ops in rows.items()
+        ],
+    )
+
+
+def print_kernels(report: BuildReport, problem: str) -> None:
+    """Who runs each node, and why those asked before do not; or why none could be chosen."""
+    print_heading("kernels")
+    if problem:
+        click.echo(clean(problem))
+        return
+    rows = [
+        (
+            each.node,
+            each.op,
+            each.provider or "node by node",
+            "; ".join(f"{r.provider}: {r.reason}" for r in each.rejections),
+            ", ".join(each.sources),
+        )
+        for each in report.choices
+    ]
+    print_table(["node", "op", "kernel from", "why not others", "covers"], rows)
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.1f}"

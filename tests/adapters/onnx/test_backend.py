@@ -1,0 +1,153 @@
+"""ONNX's own backend test suite, through the adapter.
+
+Every case must pass. ``foreign_cases.txt`` names those that need ``onnx.reference`` for
+some node; all others run with that provider blocked. ``EXCEPTIONS`` names the few that
+can't pass, with the reason. After a change that makes cases native, run this file with
+``GIE_UPDATE_FOREIGN_CASES=1`` to rewrite the list.
+"""
+
+from __future__ import annotations
+
+import os
+import unittest
+import warnings
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.backend.test
+import pytest
+from onnx import TensorProto, helper
+
+from gie_adapter_onnx import backend
+from gie_adapter_onnx.backend import GieBackend, GieBackendRep
+from gie_core.errors import GieError
+from gie_core.plugin.host import PluginHost, default_host
+
+SUITE_VERSION = "1.23.2"
+PASSED_BY_ONNX_REFERENCE = 2003
+REQUIRED = 1972
+FOREIGN_LIST = Path(__file__).with_name("foreign_cases.txt")
+UPDATE = bool(os.environ.get("GIE_UPDATE_FOREIGN_CASES"))
+
+RANDOM = "draws random numbers, which no two implementations draw alike"
+EXCEPTIONS = {
+    "test_bernoulli_cpu": RANDOM,
+    "test_bernoulli_double_cpu": RANDOM,
+    "test_bernoulli_double_expanded_cpu": RANDOM,
+    "test_bernoulli_expanded_cpu": RANDOM,
+    "test_bernoulli_seed_cpu": RANDOM,
+    "test_bernoulli_seed_expanded_cpu": RANDOM,
+}
+
+
+@cache
+def native_host() -> PluginHost:
+    """All plugins, without the provider that runs foreign nodes."""
+    return PluginHost(block=["gie-importer-onnx:onnx-reference"])
+
+
+class Recording(GieBackend):
+    """The backend under test; remembers the last model that it built."""
+
+    host: PluginHost
+    built: GieBackendRep | None = None
+
+    @classmethod
+    def prepare(cls, model: onnx.ModelProto, device: str = "CPU", **kwargs: Any) -> GieBackendRep:
+        cls.built = super().prepare(model, device, host=cls.host, **kwargs)
+        return cls.built
+
+
+def cases() -> Iterator[tuple[str, type[unittest.TestCase]]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the suite computes its cases as it is loaded
+        suite = onnx.backend.test.BackendTest(Recording, __name__)
+    for case in suite.test_cases.values():
+        for name in sorted(vars(case)):
+            if name.startswith("test_") and not name.endswith("_cuda"):
+                yield name, case
+
+
+CASES = dict(cases())
+FOREIGN = frozenset(FOREIGN_LIST.read_text(encoding="utf-8").split())
+now_foreign: set[str] = set()
+
+
+@pytest.mark.skipif(onnx.__version__ != SUITE_VERSION, reason=f"the lists are for {SUITE_VERSION}")
+@pytest.mark.filterwarnings("ignore")  # what onnx.reference warns of is not ours
+@pytest.mark.parametrize("name", CASES)
+def test_backend_suite(name: str) -> None:
+    if name in EXCEPTIONS:
+        pytest.skip(EXCEPTIONS[name])
+    foreign = UPDATE or name in FOREIGN
+    Recording.host = default_host() if foreign else native_host()
+    result = unittest.TestResult()
+    CASES[name](name).run(result)
+    problems = [text for _, text in (*result.errors, *result.failures, *result.skipped)]
+    assert not problems, problems[0]
+    assert Recording.built is not None
+    report = Recording.built.engine.report.imported
+    assert report is not None
+    if report.foreign:
+        now_foreign.add(name)
+    assert UPDATE or bool(report.foreign) == (name in FOREIGN), f"{name} changed sides; see above"
+
+
+@pytest.mark.skipif(not UPDATE, reason="only where the list is rewritten")
+def test_update_the_list() -> None:
+    FOREIGN_LIST.write_text("".join(f"{n}\n" for n in sorted(now_foreign)), encoding="utf-8")
+
+
+@pytest.mark.skipif(onnx.__version__ != SUITE_VERSION, reason=f"the lists are for {SUITE_VERSION}")
+def test_enough_cases_pass() -> None:
+    """The counts that the README states; each case above is one of them."""
+    assert len(CASES) == 2033
+    assert set(EXCEPTIONS) <= set(CASES)
+    assert set(CASES) >= FOREIGN
+    assert len(CASES) - len(EXCEPTIONS) >= REQUIRED
+    assert {reason for reason in EXCEPTIONS.values()} == {RANDOM}
+
+
+def test_run_node_on_arrays() -> None:
+    node = helper.make_node("Gemm", ["a", "b", ""], ["y"], transB=1)
+    a, b = np.arange(6, dtype=np.float32).reshape(2, 3), np.ones((4, 3), np.float32)
+    [y] = backend.run_node(node, [a, b])
+    np.testing.assert_array_equal(y, a @ b.T)
+
+
+def model_of(*nodes: onnx.NodeProto, outputs: list[str]) -> onnx.ModelProto:
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n"])
+    infos = [helper.make_tensor_value_info(o, TensorProto.FLOAT, ["n"]) for o in outputs]
+    graph = helper.make_graph(list(nodes), "g", [x], infos)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+
+
+def test_ways_to_give_inputs_and_to_read_outputs() -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["y"]), helper.make_node("Neg", ["x"], ["z"])]
+    prepared = backend.prepare(model_of(*nodes, outputs=["y", "z"]))
+    x = np.array([-1, 2], np.float32)
+    for inputs in ([x], x, {"x": x}):
+        outputs: Any = prepared.run(inputs)
+        np.testing.assert_array_equal(outputs.y, [0, 2])
+        np.testing.assert_array_equal(outputs[1], [1, -2])
+
+
+def test_devices() -> None:
+    assert backend.supports_device("CPU")
+    assert backend.supports_device("CPU:0")
+    assert not backend.supports_device("CUDA")
+    assert not backend.supports_device("abacus")
+    model = model_of(helper.make_node("Relu", ["x"], ["y"]), outputs=["y"])
+    assert backend.is_compatible(model)
+    assert not backend.is_compatible(model, "CUDA")
+    with pytest.raises(GieError, match="there is no device 'CUDA'; use 'CPU'"):
+        backend.prepare(model, "CUDA")
+
+
+def test_a_model_that_cannot_run_is_not_compatible() -> None:
+    model = model_of(helper.make_node("NoSuchOp", ["x"], ["y"]), outputs=["y"])
+    assert not backend.is_compatible(model)

@@ -54,7 +54,7 @@ def import_foreign(call: Call, title: str, reason: str) -> tuple[Value, ...]:
         *captured.values(),
         sources=(call.source,),
         name=call.result_name,
-        types=result_types(call),
+        types=result_types(call, reason),
     )
     call.scope.session.report.foreign.append(ForeignNode(call.source, title, reason))
     return node.results

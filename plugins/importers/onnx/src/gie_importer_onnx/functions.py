@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, defs
+from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, defs
 
 from gie_core.builder.importing import ModelError
 from gie_core.ir.graph import Value
 from gie_core.ir.types import TensorType
 from gie_importer_onnx.call import Call
+from gie_importer_onnx.ordering import subgraphs_of
 from gie_importer_onnx.reading import ONNX_DOMAIN, domain_of
 from gie_importer_onnx.scope import Scope
 from gie_importer_onnx.tensors import type_proto_of
 
-__all__ = ["body_of_schema", "local_function", "open_body", "schema_of"]
+__all__ = ["FunctionKey", "body_of_schema", "check_functions", "functions_of", "local_function", "open_body", "schema_of"]
+
+FunctionKey = tuple[str, str, str]
+"""Domain, name and overload."""
 
 DEEPEST = 24
-"""How deep functions may call each other."""
-MOST_NODES = 1_000_000
-"""Nodes that functions may expand to in one model."""
+"""How deep the bodies of functions may lie in each other."""
+MOST_NODES = 200_000
+"""Nodes that a model may have once the model's own functions are expanded."""
 
 
 def schema_of(call: Call) -> defs.OpSchema | None:
@@ -29,6 +33,40 @@ def schema_of(call: Call) -> defs.OpSchema | None:
         return defs.get_schema(call.node.op_type, call.version, domain)
     except defs.SchemaError:
         return None
+
+
+def check_functions(model: ModelProto) -> None:
+    """Check that the model's functions can be expanded, without doing it.
+
+    Raises:
+        ModelError: a function calls itself, or the expanded model would be too large.
+    """
+    functions = functions_of(model)
+    sizes: dict[FunctionKey, int] = {}
+
+    def size_of(nodes: Iterable[NodeProto], callers: tuple[FunctionKey, ...]) -> int:
+        total = 0
+        for node in nodes:
+            key = (domain_of(node.domain), node.op_type, node.overload)
+            total += 1 + sum(size_of(graph.node, callers) for graph in subgraphs_of(node))
+            if key in functions:
+                total += function_size(key, callers)
+        return total
+
+    def function_size(key: FunctionKey, callers: tuple[FunctionKey, ...]) -> int:
+        if key in callers or len(callers) > DEEPEST:
+            raise ModelError(f"the model's functions call themselves: {' → '.join(k[1] for k in (*callers, key)[-4:])}")
+        if key not in sizes:
+            sizes[key] = size_of(functions[key].node, (*callers, key))
+        return sizes[key]
+
+    if functions and (total := size_of(model.graph.node, ())) > MOST_NODES:
+        raise ModelError(f"the model's functions grow to {total} nodes; GIE takes {MOST_NODES}")
+
+
+def functions_of(model: ModelProto) -> dict[FunctionKey, FunctionProto]:
+    """The model's own functions."""
+    return {(domain_of(f.domain), f.name, f.overload): f for f in model.functions}
 
 
 def local_function(call: Call) -> FunctionProto | None:
@@ -76,14 +114,8 @@ def open_body(call: Call, function: FunctionProto, is_open: bool) -> Scope:
 
     The function's nodes are changed in place: attributes that refer to the call's get their
     values, so ``function`` must not be used again.
-
-    Raises:
-        ModelError: functions call themselves, or expand to too many nodes.
     """
     scope = call.scope
-    scope.session.expanded += len(function.node)
-    if scope.depth >= DEEPEST or scope.session.expanded > MOST_NODES:
-        raise ModelError(f"{call.where} calls functions that call themselves, or grow without end")
     names = {name: call.optional(index) for index, name in enumerate(function.input)}
     opsets = {domain_of(entry.domain): entry.version for entry in function.opset_import}
     _resolve_references(function, _attributes(call, function))

@@ -12,8 +12,9 @@ from gie_core.builder.importing import Imported, ModelError
 from gie_core.builder.report import ImportReport
 from gie_core.errors import GieError
 from gie_core.ir.graph import Graph
+from gie_importer_onnx.functions import check_functions, functions_of
 from gie_importer_onnx.graphs import import_main
-from gie_importer_onnx.reading import ONNX_DOMAIN, Model, domain_of, looks_like_model, read_model
+from gie_importer_onnx.reading import ONNX_DOMAIN, Model, looks_like_model, read_model
 from gie_importer_onnx.scope import Session
 from gie_importer_onnx.symbols import ShapeOption
 
@@ -49,8 +50,9 @@ class OnnxImporter:
         shapes, keep = _options(options)
         model = read_model(source)
         report = ImportReport(f"ONNX opset {model.opsets[ONNX_DOMAIN]}")
-        session = Session(report, model.folder, functions=_functions(model.proto))
+        session = Session(report, model.folder, functions=functions_of(model.proto))
         try:
+            check_functions(model.proto)
             graph = import_main(model.proto.graph, session, model.opsets, shapes, keep)
         except ModelError as error:
             raise ModelError(f"{model.name}: {error}") from error
@@ -66,10 +68,6 @@ def _options(options: dict[str, Any]) -> tuple[ShapeOption, bool]:
             hint = f"did you mean {close[0]!r}?" if close else f"it has {' and '.join(OPTIONS)}"
             raise GieError(f"the ONNX importer has no option {name!r}; {hint}")
     return options.get("shapes") or {}, bool(options.get("keep_initializer_inputs", False))
-
-
-def _functions(proto: ModelProto) -> dict[tuple[str, str, str], Any]:
-    return {(domain_of(f.domain), f.name, f.overload): f for f in proto.functions}
 
 
 def _describe(graph: Graph, model: Model) -> None:

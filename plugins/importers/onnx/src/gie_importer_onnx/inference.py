@@ -16,10 +16,14 @@ from gie_importer_onnx.tensors import type_proto_of
 __all__ = ["result_types"]
 
 
-def result_types(call: Call) -> list[Type]:
+def result_types(call: Call, reason: str) -> list[Type]:
     """The types of a node's outputs, up to the last one that the model uses.
 
     Dimensions that are not known become fresh symbols, which bind when the node runs.
+
+    Args:
+        call: the node.
+        reason: why it is foreign, for the error.
 
     Raises:
         ModelError: neither ONNX nor the model says what they are.
@@ -33,7 +37,13 @@ def result_types(call: Call) -> list[Type]:
     types: list[Type] = []
     for index in range(count):
         declared = call.scope.declared.get(call.node.output[index])
-        types.append(_combine(call, index, inferred.get(node.output[index]), declared))
+        type_ = _combine(call, index, inferred.get(node.output[index]), declared)
+        if type_ is None:
+            raise ModelError(
+                f"{call.where} of the domain {call.domain!r} cannot be imported: {reason}; and neither "
+                f"onnx nor the model says what type its output {call.node.output[index]!r} has"
+            )
+        types.append(type_)
     return types
 
 
@@ -52,7 +62,7 @@ def _infer(call: Call, node: NodeProto) -> dict[str, TypeProto]:
         return {}
 
 
-def _combine(call: Call, index: int, inferred: TypeProto | None, declared: ValueInfoProto | None) -> Type:
+def _combine(call: Call, index: int, inferred: TypeProto | None, declared: ValueInfoProto | None) -> Type | None:
     hint = call.scope.prefix + call.node.output[index]
     found = _type_of(call, inferred, hint) if inferred is not None and inferred.WhichOneof("value") else None
     if found is not None and not (isinstance(found, TensorType) and found.shape is None):
@@ -63,10 +73,7 @@ def _combine(call: Call, index: int, inferred: TypeProto | None, declared: Value
         return found
     if not call.node.output[index] and call.inputs and call.inputs[0] is not None:
         return call.inputs[0].type  # an output that nobody reads
-    raise ModelError(
-        f"{call.where} of the domain {call.domain!r} is not known to GIE, and neither onnx nor "
-        f"the model says what type its output {call.node.output[index]!r} has"
-    )
+    return None
 
 
 def _type_of(call: Call, proto: TypeProto, hint: str) -> Type | None:

@@ -35,7 +35,8 @@ def import_nodes(nodes: Sequence[NodeProto], scope: Scope) -> None:
         except Unsupported:
             raise
         except Exception as error:  # a damaged node can break any assumption; say which it is
-            raise ModelError(f"{describe(node)} cannot be imported: {type(error).__name__}: {error}") from error
+            problem = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ModelError(f"{describe(node)} cannot be imported: {problem}") from error
 
 
 def _source(node: NodeProto, index: int, scope: Scope) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import ModelProto, defs
+from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, defs
 
 from gie_core.builder.importing import ModelError
 
@@ -97,6 +97,9 @@ def _parse(data: bytes, name: str) -> ModelProto:
 def _checked(proto: ModelProto, folder: Path | None, name: str) -> Model:
     if not proto.HasField("graph"):
         raise ModelError(f"{name} is not an ONNX model: it has no graph")
+    _check_texts(proto.graph, name)
+    for function in proto.functions:
+        _check_texts(function, name)
     opsets = {domain_of(entry.domain): entry.version for entry in proto.opset_import}
     # Models older than the field (IR version 1 and 2) mean the first opset.
     version = opsets.setdefault(ONNX_DOMAIN, OLDEST_OPSET)
@@ -106,3 +109,27 @@ def _checked(proto: ModelProto, folder: Path | None, name: str) -> Model:
             f"{OLDEST_OPSET} to {defs.onnx_opset_version()}; upgrade onnx, or save the model with an older opset"
         )
     return Model(proto, folder, opsets, name)
+
+
+def _check_texts(graph: GraphProto | FunctionProto, name: str) -> None:
+    """Names must be text: protobuf hands out those that are not UTF-8 as bytes."""
+    texts: list[object] = [graph.name]
+    for node in graph.node:
+        texts += [node.name, node.op_type, node.domain, *node.input, *node.output]
+        for attribute in node.attribute:
+            texts += [attribute.name, attribute.ref_attr_name]
+            for inner in (attribute.g, *attribute.graphs) if attribute.type in _GRAPHS else ():
+                _check_texts(inner, name)
+    if isinstance(graph, GraphProto):
+        texts += [tensor.name for tensor in graph.initializer]
+        for value in (*graph.input, *graph.output, *graph.value_info):
+            texts.append(value.name)
+            texts += [dim.dim_param for dim in value.type.tensor_type.shape.dim]
+    else:
+        texts += [*graph.input, *graph.output, graph.domain]
+    wrong = next((text for text in texts if not isinstance(text, str)), None)
+    if wrong is not None:
+        raise ModelError(f"{name} is damaged: {wrong!r} is a name that is not UTF-8")
+
+
+_GRAPHS = (AttributeProto.GRAPH, AttributeProto.GRAPHS)

@@ -32,8 +32,6 @@ class Session:
     symbols: Symbols = field(default_factory=Symbols)
     functions: Mapping[tuple[str, str, str], FunctionProto] = field(default_factory=dict[tuple[str, str, str], FunctionProto])
     """The model's own functions by domain, name and overload."""
-    expanded: int = 0
-    """Nodes that came from bodies of functions so far."""
 
     def array(self, tensor: TensorProto, where: str) -> Array:
         """The content of a tensor of the model."""

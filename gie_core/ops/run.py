@@ -8,12 +8,20 @@ from typing import Any, cast
 import numpy as np
 
 from gie_core.errors import GieError
-from gie_core.ir.dims import Dim, SymInt, evaluate_dim, free_symbols
+from gie_core.ir.dims import Dim, evaluate_dim, free_symbols, symbol
 from gie_core.ir.graph import Graph, Node, Value
 from gie_core.ir.op import Op
 from gie_core.ir.types import TensorType
 
-__all__ = ["ExecutionError", "RunGraph", "as_tuple", "bind_symbols", "compute_node", "run_graph"]
+__all__ = [
+    "ExecutionError",
+    "RunGraph",
+    "as_tuple",
+    "bind_inputs",
+    "bind_symbols",
+    "compute_node",
+    "run_graph",
+]
 
 RunGraph = Callable[[Graph, Sequence[Any]], Sequence[Any]]
 
@@ -39,17 +47,8 @@ def run_graph(
         ExecutionError: an input's type or shape does not fit, or a node fails; names it.
     """
     compute = compute or compute_node
-    if len(inputs) != len(graph.inputs):
-        raise ExecutionError(
-            f"graph {graph.name!r} has {len(graph.inputs)} inputs, but got {len(inputs)}"
-        )
-    sizes: dict[str, int] = {}
-    values: dict[Value, Any] = {}
-    for value, array in zip(graph.inputs, inputs, strict=True):
-        bind_symbols(value, array, sizes)
-        values[value] = array
-    for value in graph.inputs:  # again, now that every symbol of the inputs is bound
-        bind_symbols(value, values[value], sizes)
+    sizes = bind_inputs(graph, inputs)
+    values: dict[Value, Any] = dict(zip(graph.inputs, inputs, strict=True))
     values.update((constant, constant.data) for constant in graph.constants)
     for node in graph.nodes:
         operands = [None if v is None else values[v] for v in node.operands]
@@ -93,6 +92,23 @@ def resolve(node: Node, sizes: Mapping[str, int]) -> Op:
         ) from None
 
 
+def bind_inputs(graph: Graph, inputs: Sequence[Any]) -> dict[str, int]:
+    """Check a graph's inputs against their types; returns the numbers for the symbols in these.
+
+    Raises:
+        ExecutionError: their number, or a dtype, rank or extent does not fit.
+    """
+    if len(inputs) != len(graph.inputs):
+        raise ExecutionError(
+            f"graph {graph.name!r} has {len(graph.inputs)} inputs, but got {len(inputs)}"
+        )
+    sizes: dict[str, int] = {}
+    # Twice: an extent such as 2*n is checked when some later input has bound n.
+    for value, array in (*zip(graph.inputs, inputs, strict=True),) * 2:
+        bind_symbols(value, array, sizes)
+    return sizes
+
+
 def bind_symbols(value: Value, array: Any, sizes: dict[str, int]) -> None:
     """Check an array against a value's type and learn the symbols in its shape.
 
@@ -123,17 +139,12 @@ def _fits(dim: Dim, extent: int, sizes: dict[str, int]) -> bool:
     if isinstance(dim, int):
         return dim == extent
     names = free_symbols(dim)
-    if not names <= sizes.keys():
-        if dim == _lone_symbol(names):
-            sizes[min(names)] = extent
-        return True
-    return evaluate_dim(dim, sizes) == extent
-
-
-def _lone_symbol(names: frozenset[str]) -> SymInt | None:
-    from gie_core.ir.dims import symbol
-
-    return symbol(min(names)) if len(names) == 1 else None
+    if names <= sizes.keys():
+        return evaluate_dim(dim, sizes) == extent
+    name = min(names)
+    if dim == symbol(name):
+        sizes[name] = extent
+    return True
 
 
 def as_tuple(result: Any) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from gie_core.errors import GieError
 from gie_core.ir.graph import Graph, Node
 from gie_core.ir.op import Op
 from gie_core.ir.types import Array
-from gie_core.ops.run import ExecutionError, as_tuple, bind_symbols, resolve
+from gie_core.ops.run import ExecutionError, as_tuple, bind_inputs, bind_symbols, resolve
 
 __all__ = ["HostExecutor"]
 
@@ -57,16 +57,11 @@ class HostExecutor:
         Raises:
             ExecutionError: an input does not fit its type, or a kernel failed; names the node.
         """
-        if len(inputs) != len(self._graph.inputs):
-            raise ExecutionError(
-                f"the network has {len(self._graph.inputs)} inputs, but got {len(inputs)}"
-            )
-        sizes: dict[str, int] = {}
+        sizes = bind_inputs(self._graph, inputs)
         values: list[Any] = [None] * len(self._slots)
         for slot, data in self._constants:
             values[slot] = data
         for value, array in zip(self._graph.inputs, inputs, strict=True):
-            bind_symbols(value, array, sizes)
             values[self._slots[value]] = array
         for step in self._steps:
             _run_step(step, values, sizes)

@@ -148,6 +148,12 @@ def test_a_symbol_has_one_value_in_a_run() -> None:
         executor.run([floats(1, 2), floats(1, 2, 3)])
 
 
+def test_an_expression_is_checked_once_its_symbol_is_known() -> None:
+    executor = executor_of("graph g { input %x: f32[2*n] input %y: f32[n] return %x }")
+    with pytest.raises(ExecutionError, match=r"%x is f32\[2\*n\] with n = 2, but got .* \[3\]"):
+        executor.run([floats(1, 2, 3), floats(1, 2)])
+
+
 def test_a_failing_kernel_is_named_with_its_node() -> None:
     executor = executor_of(RELU, NamedProvider("failing", Failing()))
     with pytest.raises(ExecutionError, match="relu %y failed: RuntimeError: out of luck"):

@@ -21,6 +21,7 @@ class SinkReshape(PatternPass):
 
     name = "sink-reshape"
     after = ("merge-chains",)
+    before = ("sink-transpose",)
 
     def rewrite(self, node: Node, rewriter: Rewriter) -> Replacement:
         if not isinstance(node.op, Elementwise):

@@ -50,9 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_stdout()
         return 1
     except click.Abort as abort:
-        if not isinstance(abort.__cause__, EOFError):  # click takes both for an interruption
+        if not isinstance(abort.__context__, EOFError):  # click takes both for an interruption
             return 130
-        return _report(abort.__cause__, settings)
+        return _report(abort.__context__, settings)
     except Exception as error:  # noqa: BLE001 (the last line of defence: no command may end in a traceback)
         return _report(error, settings)
 

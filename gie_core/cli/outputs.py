@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import click
 import numpy as np
@@ -97,12 +98,20 @@ def save_outputs(path: Path, runs: Sequence[Mapping[str, Any]]) -> None:
             if suffix == ".npy":
                 np.save(file, next(iter(joined.values())), allow_pickle=False)
             else:
-                np.savez(file, allow_pickle=False, **joined)
+                _write_archive(file, joined)
         partial.replace(path)
     except OSError as error:
         raise GieError(f"{path} cannot be written: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _write_archive(file: BinaryIO, arrays: Mapping[str, Array]) -> None:
+    """A .npz file; ``np.savez`` has parameters that an output may share its name with."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def _joined(name: str, parts: Sequence[Any]) -> Array:

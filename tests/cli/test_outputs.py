@@ -46,6 +46,12 @@ def test_every_dtype_is_stored(
     assert stored.tolist() == values
 
 
+def test_any_name_is_stored(tmp_path: Path) -> None:
+    names = ["file", "allow_pickle", "a/b", "ü"]
+    save_outputs(tmp_path / "out.npz", [{name: np.array([1]) for name in names}])
+    assert np.load(tmp_path / "out.npz").files == names
+
+
 @pytest.mark.parametrize(
     ("value", "kind"), [(None, "none"), ([np.zeros(2), np.zeros(3)], "sequence of 2")]
 )

@@ -116,4 +116,7 @@ class BuildReport:
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain dicts, lists, strings and numbers."""
-        return asdict(self)
+        document = asdict(self)
+        if self.imported is not None:  # asdict makes pairs of a Counter's items
+            document["imported"]["native"] = dict(self.imported.native)
+        return document

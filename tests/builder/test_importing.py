@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gie_core.builder.importing import Imported, ModelError, import_model
-from gie_core.builder.report import ImportReport
+from gie_core.builder.report import BuildReport, ForeignNode, ImportReport
 from gie_core.errors import GieError
 from gie_core.ir.graph import Graph
 from gie_core.ir.types import TensorType
@@ -140,6 +142,13 @@ def test_a_failed_importer_is_named(host: PluginHost) -> None:
     with pytest.raises(ModelError, match=r"\(absent-plugin failed: .*no_module"):
         import_model(b"???", host)
     assert [p.status for p in host.plugins] == [Status.ACTIVE, Status.FAILED]
+
+
+def test_the_report_survives_json() -> None:
+    imported = ImportReport("toy", Counter({"Conv": 2}), [ForeignNode("n", "toy::X", "why")])
+    document = json.loads(json.dumps(BuildReport(imported=imported).to_json()))
+    assert document["imported"]["native"] == {"Conv": 2}
+    assert document["imported"]["foreign"][0]["op"] == "toy::X"
 
 
 def test_adapters_are_listed(host: PluginHost) -> None:

@@ -147,7 +147,7 @@ class Dequantize(_Scaled, name="dequantize"):
         step = exact if x.is_integer else wide
         centred = "x"
         if len(dtypes) > 2:
-            centred, x = f"{_convert('x', x, step)} - {_convert('zero_point', x, step)}", step
+            centred, x = f"({_convert('x', x, step)} - {_convert('zero_point', x, step)})", step
         product = f"{_convert(centred, x, wide)} * {_convert('scale', scale, wide)}"
         return _convert(product, wide, self.to)
 

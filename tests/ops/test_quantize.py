@@ -92,6 +92,9 @@ def test_quantize_to_small_floats(to: DType) -> None:
     assert (errors[:, 0] <= np.abs(nearest - x[:, None] / 2).min(axis=1)).all()
     (restored,) = check(Dequantize(axis=None), y, np.float32(2))
     assert (restored == widen(y) * 2).all()
+    zero_point = np.ones((), to.numpy)
+    (shifted,) = check(Dequantize(axis=None), y, np.float32(2), zero_point)
+    assert (shifted == (widen(y) - 1) * 2).all()
 
 
 SATURATION: list[tuple[Op, list[float], list[float]]] = [

@@ -198,7 +198,10 @@ def test_ultraface_matches_its_stored_outputs(name: str) -> None:
     engine = engine_of(f"ultraface/{name}.onnx")
     outputs = engine(x)
     for output in ("scores", "boxes"):
-        assert relative_error(outputs[output], stored(f"ultraface/{name}_expected_{output}.npy")) < 1e-4
+        assert (
+            relative_error(outputs[output], stored(f"ultraface/{name}_expected_{output}.npy"))
+            < 1e-4
+        )
 
 
 @needs_models
@@ -212,7 +215,13 @@ def test_squeezenet_fp16_names_the_pictures() -> None:
     np.testing.assert_array_equal(actual.argmax(1), expected.argmax(1))
     labels = model("images/synset_words.txt").read_text(encoding="utf-8").splitlines()
     named = [labels[i].partition(" ")[2] for i in actual.argmax(1)]
-    for index, word in {3: "orangutan", 4: "pretzel", 5: "aircraft carrier", 6: "lemon", 7: "daisy"}.items():
+    for index, word in {
+        3: "orangutan",
+        4: "pretzel",
+        5: "aircraft carrier",
+        6: "lemon",
+        7: "daisy",
+    }.items():
         assert named[index].startswith(word)
 
 

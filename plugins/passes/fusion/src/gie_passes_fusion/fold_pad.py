@@ -8,11 +8,17 @@ from gie_core.builder.passes import PatternPass
 from gie_core.ir.conversion import integer_range
 from gie_core.ir.graph import Node, Value
 from gie_core.ir.rewrite import Refusal, Replacement, Rewriter
+from gie_core.ops.activation import Relu, Sigmoid
+from gie_core.ops.arithmetic import Abs, Exp
 from gie_core.ops.conv import Conv
+from gie_core.ops.norm import Softmax
 from gie_core.ops.pool import AveragePool, MaxPool
 from gie_core.ops.shape import Pad
 from gie_core.ops.window import Windowed
 from gie_passes_fusion.values import scalar_of
+
+NEVER_NEGATIVE = (Abs, Exp, Relu, Sigmoid, Softmax)
+"""Nor −0.0, which is less than 0.0 to a maximum."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +26,8 @@ class FoldPad(PatternPass):
     """conv(pad(x)) → conv(x) with larger pads; so too for pools.
 
     A convolution pads with 0, a max pool with the lowest value of its type, and an average pool
-    with zeros that count. A pad of anything else stays.
+    with zeros that count. A max pool of what is never negative may have been padded with 0 as
+    well. A pad of anything else stays.
     """
 
     name = "fold-pad"
@@ -34,13 +41,15 @@ class FoldPad(PatternPass):
         assert isinstance(node.op, Windowed)
         x, rank = pad.operands[0], padded.tensor.rank
         begins, ends = pad.op.pads[:rank], pad.op.pads[rank:]
-        reason = _wrong_pads(pad.op) or _wrong_value(node, pad) or _wrong_pool(node.op)
+        reason = _wrong_pads(pad.op) or _wrong_pool(node.op)
         if reason:
             return Refusal(reason)
-        spatial = rank - 2
-        own = node.op.pads or (0,) * (2 * spatial)
+        own = node.op.pads or (0,) * (2 * rank - 4)
         pads = tuple(a + b for a, b in zip(own, (*begins[2:], *ends[2:]), strict=True))
         op = node.op.replace(pads=pads)
+        reason = _wrong_value(op, pad)
+        if reason:
+            return Refusal(reason)
         if isinstance(op, AveragePool):
             op = op.replace(count_include_pad=True)
         return rewriter.add(op, x, *node.operands[1:])
@@ -57,13 +66,24 @@ def _wrong_pads(op: Pad) -> str:
     return ""
 
 
-def _wrong_value(node: Node, pad: Node) -> str:
+def _wrong_value(op: Windowed, pad: Node) -> str:
     value = pad.operand("value")
     number = 0 if value is None else scalar_of(value)
     if number is None:
         return "the pad's value is not constant"
-    wanted = _lowest(pad.result) if isinstance(node.op, MaxPool) else 0
-    return "" if number == wanted else f"{node.op.name} pads with {wanted}, not {number}"
+    wanted = _lowest(pad.result) if isinstance(op, MaxPool) else 0
+    if number == wanted or (isinstance(op, MaxPool) and number == 0 and _zero_loses(op, pad)):
+        return ""
+    return f"{op.name} pads with {wanted}, not {number}"
+
+
+def _zero_loses(op: MaxPool, pad: Node) -> bool:
+    """A 0 never beats the elements of a window: none is negative, and each window has one."""
+    x = pad.operands[0]
+    if x is None or x.node is None or not isinstance(x.node.op, NEVER_NEGATIVE) or op.dilations:
+        return False
+    pairs = zip(op.pads, op.kernel * 2, strict=True)
+    return all(isinstance(extent, int) and extent < kernel for extent, kernel in pairs)
 
 
 def _wrong_pool(op: Windowed) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from gie_core.builder.passes import PatternPass, Phase
 from gie_core.ir.expr import count_nodes, is_exact
 from gie_core.ir.graph import Node, Value
 from gie_core.ir.rewrite import Refusal, Replacement, Rewriter
+from gie_passes_fusion.groups import HEAVY
 from gie_passes_fusion.programs import Computation, compose, computation_of, is_pointwise
 
 
@@ -15,9 +17,10 @@ from gie_passes_fusion.programs import Computation, compose, computation_of, is_
 class FusePointwise(PatternPass):
     """g(f(x), y) → pointwise (x, y) -> g(f(x), y), bit by bit: every step rounds as before.
 
-    f must have no other reader, so nothing is computed twice: chains and trees fuse, and DAGs
-    from the end, as soon as all readers of a node have become one. Where g broadcasts f(x), f
-    would run once per element of the larger space, which pays only if f is cheap.
+    Nothing is computed twice: what other nodes read of f(x) becomes one more result, which needs
+    all of them to come later, and the same shape. Chains and trees fuse, and DAGs from the end.
+    Where g broadcasts f(x), f would run once per element of the larger space, which pays only if
+    f is cheap.
 
     It runs once, after all passes that look for single elementwise ops.
 
@@ -41,25 +44,27 @@ class FusePointwise(PatternPass):
         for producer in dict.fromkeys(v.node for v in node.operands if v is not None):
             if producer is None or not is_pointwise(producer):
                 continue
-            fused = self._fuse(producer, node)
+            kept = [v for v in producer.results if v.users != (node,) or _is_output(v)]
+            fused = self._fuse(producer, node, kept)
             if isinstance(fused, Computation):
-                return rewriter.add_node(fused.op, *fused.operands).results
+                return _replace(fused, node, kept, rewriter)
             refusal = fused
         return refusal
 
-    def _fuse(self, producer: Node, node: Node) -> Computation | Refusal:
-        for value in producer.results:
-            if value.users != (node,) or node.graph.is_output(value):
-                return Refusal(f"%{value.name} is read elsewhere too")
+    def _fuse(self, producer: Node, node: Node, kept: list[Value]) -> Computation | Refusal:
         inner, outer = computation_of(producer), computation_of(node)
         if isinstance(inner, Refusal):
             return inner
         if isinstance(outer, Refusal):
             return outer
         broadcast = _broadcast_result(inner, producer, outer)
+        if kept:
+            reason = _reason_to_stay(producer, node, kept[0], broadcast)
+            if reason:
+                return Refusal(f"%{kept[0].name} is read elsewhere too, {reason}")
         if broadcast is not None and not self._is_cheap(inner):
             return Refusal(f"%{broadcast.name} is broadcast and would be computed more than once")
-        fused = compose(inner, producer.results, outer)
+        fused = compose(inner, producer.results, outer, kept)
         if len(fused.reads) > self.max_operands:
             return Refusal(f"the fused node would have {len(fused.reads)} operands")
         if count_nodes(*fused.results) > self.max_operations:
@@ -70,6 +75,29 @@ class FusePointwise(PatternPass):
         return is_exact(*inner.results) and count_nodes(*inner.results) <= self.cheap
 
 
+def _replace(
+    fused: Computation, node: Node, kept: list[Value], rewriter: Rewriter
+) -> tuple[Value, ...]:
+    """Add the fused node, let it also take over what other nodes read of the producer."""
+    types = [value.type for value in (*node.results, *kept)]
+    results = rewriter.add_node(fused.op, *fused.operands, types=types).results
+    own, others = results[: len(node.results)], results[len(node.results) :]
+    for old, new in zip(kept, others, strict=True):
+        name = old.name
+        _replace_other_uses(old, new, node)
+        node.graph.rename(old, f"{name}_unfused")
+        node.graph.rename(new, name)
+    return own
+
+
+def _replace_other_uses(old: Value, new: Value, node: Node) -> None:
+    """Let all but ``node``, which goes together with what makes ``old``, read ``new``."""
+    indices = [use.index for use in old.uses if use.node is node]
+    node.graph.replace_uses(old, new)
+    for index in indices:
+        node.graph.set_operand(node, index, old)
+
+
 def _broadcast_result(inner: Computation, producer: Node, outer: Computation) -> Value | None:
     """A result of ``inner`` that has fewer elements than ``outer`` has points."""
     for value in producer.results:
@@ -77,3 +105,28 @@ def _broadcast_result(inner: Computation, producer: Node, outer: Computation) ->
             if inner.rank < outer.rank or any(entry == 1 for entry in read.index):
                 return value
     return None
+
+
+def _reason_to_stay(producer: Node, node: Node, kept: Value, broadcast: Value | None) -> str:
+    """Why a producer that others read as well can't become one with ``node``, or should not."""
+    if broadcast is not None:
+        return "in another shape"
+    if any(_is_result_of_heavy(v) for v in producer.operands):
+        return "and stays as an epilogue"
+    between = _nodes_between(producer, node)
+    if any(user in between for value in producer.results for user in value.users):
+        return f"before %{node.results[0].name} is computed"
+    return ""
+
+
+def _is_result_of_heavy(value: Value | None) -> bool:
+    return value is not None and value.node is not None and isinstance(value.node.op, HEAVY)
+
+
+def _nodes_between(first: Node, last: Node) -> set[Node]:
+    following = itertools.dropwhile(lambda node: node is not first, first.graph.nodes)
+    return set(itertools.takewhile(lambda node: node is not last, following))
+
+
+def _is_output(value: Value) -> bool:
+    return value.node is not None and value.node.graph.is_output(value)

@@ -108,13 +108,16 @@ def computation_of(node: Node) -> Computation | Refusal:
     return _collected(reads, len(shape), (result,))
 
 
-def compose(inner: Computation, values: Sequence[Value], outer: Computation) -> Computation:
+def compose(
+    inner: Computation, values: Sequence[Value], outer: Computation, kept: Sequence[Value] = ()
+) -> Computation:
     """``outer`` with its reads of ``values`` replaced by what ``inner`` computes for them.
 
     Args:
         inner: computes ``values``, in this order.
         values: some or all of which ``outer`` reads.
-        outer: the rest, whose results are the result's.
+        outer: its results come first.
+        kept: those of ``values`` that are results too; then both have the same axes.
     """
     reads: list[Read] = []
     replacements: dict[str, Expr] = {}
@@ -129,7 +132,12 @@ def compose(inner: Computation, values: Sequence[Value], outer: Computation) -> 
         }
         which = next(i for i, value in enumerate(values) if value is read.value)
         replacements[f"x{position}"] = substitute_all((inner.results[which],), renamed)[0]
-    return _collected(reads, outer.rank, substitute_all(outer.results, replacements))
+    results = substitute_all(outer.results, replacements)
+    if kept:
+        again = {f"x{i}": _append(reads, read) for i, read in enumerate(inner.reads)}
+        indices = [i for i, value in enumerate(values) if value in kept]
+        results += substitute_all([inner.results[i] for i in indices], again)
+    return _collected(reads, outer.rank, results)
 
 
 def _append(reads: list[Read], read: Read) -> Param:

@@ -11,7 +11,7 @@ import gzip
 from collections import Counter
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -44,6 +44,7 @@ needs_models = pytest.mark.skipif(
 )
 
 
+@cache
 def randomized(name: str) -> onnx.ModelProto:
     """A light network with seeded, well-scaled random weights in place of its constant ones."""
     model = onnx.load(str(LIGHT / f"{name}.onnx"))
@@ -82,11 +83,11 @@ def _weights(
     if roles & {("BatchNormalization", 4), ("Mul", 1), ("Unsqueeze", 0)}:
         return rng.uniform(0.5, 1.5, shape).astype(np.float32)
     if len(shape) < 2:
-        return (0.1 * rng.standard_normal(shape)).astype(np.float32)
+        return 0.1 * rng.standard_normal(shape, np.float32)
     # A tenth for the classifier, whose softmax would else be all or nothing.
     gain = 0.1 if ("Gemm", 1) in roles else 1.0
-    scale = gain * np.sqrt(2 / np.prod(shape[1:]))
-    return (scale * rng.standard_normal(shape)).astype(np.float32)
+    scale = np.float32(gain * np.sqrt(2 / np.prod(shape[1:])))
+    return scale * rng.standard_normal(shape, np.float32)
 
 
 def relative_error(actual: Array, expected: Array) -> float:
@@ -110,11 +111,11 @@ def test_light_networks_match_onnxruntime(name: str) -> None:
     session = onnxruntime.InferenceSession(
         randomized(name).SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    [expected] = session.run(None, {info.name: x})
+    expected = cast("Array", session.run(None, {info.name: x})[0])
     assert np.isfinite(expected).all()
     assert np.std(expected) > 0
     assert np.max(np.abs(expected)) != 1, "a saturated softmax compares nothing"
-    assert relative_error(engine(x), np.asarray(expected)) < 1e-4
+    assert relative_error(engine(x), expected) < 1e-4
 
 
 def model(path: str) -> Path:
@@ -213,7 +214,7 @@ def test_squeezenet_fp16_names_the_pictures() -> None:
     expected = stored("onnx-squeezenet-fp16/expected_softmax_crops224.npy").reshape(8, 1000)
     assert relative_error(actual, expected) < 1e-2
     np.testing.assert_array_equal(actual.argmax(1), expected.argmax(1))
-    labels = model("images/synset_words.txt").read_text(encoding="utf-8").splitlines()
+    labels: list[str] = model("images/synset_words.txt").read_text(encoding="utf-8").splitlines()
     named = [labels[i].partition(" ")[2] for i in actual.argmax(1)]
     for index, word in {
         3: "orangutan",

@@ -53,6 +53,7 @@ STEPS: tuple[Step, ...] = (
     _sequence(layers.conv, elementwise.with_constant),
     _sequence(layers.conv, layers.conv, elementwise.binary),
     _sequence(layers.linear, elementwise.with_constant),
+    _sequence(*[elementwise.with_constant] * 4),
     _sequence(layers.linear, elementwise.unary),
     _sequence(moving.pad, layers.conv),
     _sequence(moving.pad, layers.pool),

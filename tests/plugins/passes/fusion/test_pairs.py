@@ -14,13 +14,18 @@ PASSES = {declaration.name: declaration for declaration in gie_passes()}
 CASES = sorted(PAIRS.glob("*/*.gie"))
 
 # Passes that compute with rounded numbers other than those of the graph; all others are exact.
-ROUNDING = {"fold-affine": 1e-6, "fold-batch-norm": 1e-6, "sink-transpose": 1e-6}
+ROUNDING = dict.fromkeys(["fold-affine", "fold-batch-norm", "merge-affine", "sink-transpose"], 1e-6)
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_pair(path: Path) -> None:
     name = path.parent.name
     check_pass_pair(path, PASSES[name].load()(), rtol=ROUNDING.get(name, 0.0))
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_a_pass_is_called_as_declared(name: str) -> None:
+    assert PASSES[name].load()().name == name
 
 
 @pytest.mark.parametrize("name", PASSES)

@@ -12,6 +12,7 @@ PASSES = (
     ("merge-chains", "MergeChains", "two reshapes or casts in a row become one"),
     ("fold-batch-norm", "FoldBatchNorm", "batch norms into the weights before them"),
     ("fold-affine", "FoldAffine", "constant factors and shifts into the weights before them"),
+    ("merge-affine", "MergeAffine", "constant factors and shifts in a row become one of each"),
     ("fold-pad", "FoldPad", "pads into the convolution or pool after them"),
     ("sink-reshape", "SinkReshape", "elementwise nodes before reshapes"),
     ("sink-transpose", "SinkTranspose", "transposes toward the outputs, until they cancel"),

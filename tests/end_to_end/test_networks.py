@@ -11,7 +11,7 @@ import gzip
 from collections import Counter
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import onnx
@@ -47,7 +47,7 @@ needs_models = pytest.mark.skipif(
 @cache
 def randomized(name: str) -> onnx.ModelProto:
     """A light network with seeded, well-scaled random weights in place of its constant ones."""
-    model = onnx.load(str(LIGHT / f"{name}.onnx"))
+    model = onnx.ModelProto.FromString((LIGHT / f"{name}.onnx").read_bytes())
     rng = np.random.default_rng(7)
     shapes = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
     readers = {
@@ -108,10 +108,10 @@ def test_light_networks_match_onnxruntime(name: str) -> None:
     [info] = engine.inputs
     assert info.shape is not None
     x = np.random.default_rng(1).standard_normal([int(d) for d in info.shape]).astype(np.float32)
-    session = onnxruntime.InferenceSession(
+    session: Any = onnxruntime.InferenceSession(
         randomized(name).SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    expected = cast("Array", session.run(None, {info.name: x})[0])
+    expected: Array = session.run(None, {info.name: x})[0]
     assert np.isfinite(expected).all()
     assert np.std(expected) > 0
     assert np.max(np.abs(expected)) != 1, "a saturated softmax compares nothing"
@@ -215,7 +215,8 @@ def test_squeezenet_fp16_names_the_pictures() -> None:
     assert relative_error(actual, expected) < 1e-2
     np.testing.assert_array_equal(actual.argmax(1), expected.argmax(1))
     labels: list[str] = model("images/synset_words.txt").read_text(encoding="utf-8").splitlines()
-    named = [labels[i].partition(" ")[2] for i in actual.argmax(1)]
+    winners: list[int] = actual.argmax(1).tolist()
+    named = [labels[i].partition(" ")[2] for i in winners]
     for index, word in {
         3: "orangutan",
         4: "pretzel",

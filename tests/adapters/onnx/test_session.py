@@ -78,7 +78,7 @@ def test_descriptions_are_the_same() -> None:
 @pytest.mark.parametrize("form", ["path", "text", "bytes", "proto"])
 def test_sources(tmp_path: Path, form: str) -> None:
     path = tmp_path / "model.onnx"
-    onnx.save(model(), str(path))
+    path.write_bytes(model().SerializeToString())
     source: Any = {
         "path": path,
         "text": str(path),

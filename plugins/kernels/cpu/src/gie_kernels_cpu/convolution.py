@@ -30,7 +30,7 @@ from gie_kernels_cpu.kernel import (
 
 __all__ = ["Im2colConvolution", "PointwiseConvolution"]
 
-WORKSPACE = 8 << 20
+WORKSPACE = 2 << 20
 """Bytes that a patch matrix may take; more is cut into rows of windows, and into images."""
 LONG_RUN = 48
 """Kernel width × channels from which on a patch is copied faster with its channels last."""
@@ -76,12 +76,12 @@ class _GemmKernel:
         op = cast("Conv", op)
         x, weight, bias = padded(operands, 3)
         packed = self.pack(op, weight) if self._packed is None else self._packed
-        extents = _extents(op, x.shape, weight.shape)
-        y = np.empty((x.shape[0], weight.shape[0], *extents), wide_dtype(x.dtype))
+        patches = _patches(op, x.shape[2:], weight.shape)
+        y = np.empty((x.shape[0], weight.shape[0], *patches.extents), wide_dtype(x.dtype))
         if bias is not None:
-            bias = bias.astype(y.dtype, copy=False).reshape(-1, *[1] * len(extents))
+            bias = bias.astype(y.dtype, copy=False).reshape(-1, *[1] * (y.ndim - 2))
         native = is_native(x.dtype)
-        for images, rows in self.multiply(op, x, weight.shape, packed, y):
+        for images, rows in self.multiply(op, x, patches, packed, y):
             part = y[images, :, rows]
             if bias is not None:
                 part += bias
@@ -99,7 +99,7 @@ class _GemmKernel:
         raise NotImplementedError
 
     def multiply(
-        self, op: Conv, x: Array, weight: tuple[int, ...], packed: Array, y: Array
+        self, op: Conv, x: Array, patches: Patches, packed: Array, y: Array
     ) -> Iterator[tuple[slice, slice]]:
         """Write the products into ``y``; yields (images, rows) as soon as they are done."""
         raise NotImplementedError
@@ -111,7 +111,7 @@ class _PointwiseKernel(_GemmKernel):
         return np.ascontiguousarray(matrix, wide_dtype(weight.dtype))
 
     def multiply(
-        self, op: Conv, x: Array, weight: tuple[int, ...], packed: Array, y: Array
+        self, op: Conv, x: Array, patches: Patches, packed: Array, y: Array
     ) -> Iterator[tuple[slice, slice]]:
         if op.strides:
             x = x[(..., *(slice(None, None, s) for s in op.strides))]
@@ -133,11 +133,8 @@ class _Im2colKernel(_GemmKernel):
         return packed.reshape(*packed.shape[:2], math.prod(packed.shape[2:]))
 
     def multiply(
-        self, op: Conv, x: Array, weight: tuple[int, ...], packed: Array, y: Array
+        self, op: Conv, x: Array, patches: Patches, packed: Array, y: Array
     ) -> Iterator[tuple[slice, slice]]:
-        patches = Patches(
-            op.window(weight), op.groups, x.shape[2:], y.shape[2:], _channels_last(op, weight)
-        )
         groups, depth, extents = op.groups, packed.shape[2], y.shape[2:]
         products = y.reshape(len(y), groups, y.shape[1] // groups, math.prod(extents))
         row = math.prod(extents[1:]) * depth * groups * y.itemsize
@@ -172,5 +169,7 @@ def _pixels(rows: slice, extents: Sequence[int]) -> slice:
 
 
 @lru_cache(maxsize=1024)
-def _extents(op: Conv, x: tuple[int, ...], weight: tuple[int, ...]) -> tuple[int, ...]:
-    return as_ints(op.window(weight).extents(x[2:]))
+def _patches(op: Conv, spatial: tuple[int, ...], weight: tuple[int, ...]) -> Patches:
+    window = op.window(weight)
+    extents = as_ints(window.extents(spatial))
+    return Patches(window, op.groups, spatial, extents, _channels_last(op, weight))

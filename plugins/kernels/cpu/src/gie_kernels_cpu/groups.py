@@ -66,13 +66,12 @@ class FusedGroup(Method):
 class _Step:
     """Run a node's kernel.
 
-    ``fused`` is a pointwise node that runs in place on its result: its kernel, and which operand
-    the result is.
+    ``fused`` is the pointwise node that runs in place on its result, and that node's kernel.
     """
 
     node: Node
     kernel: Kernel
-    fused: tuple[Node, PointwiseKernel, int] | None
+    fused: tuple[Node, PointwiseKernel] | None
 
 
 class _GroupKernel:
@@ -101,24 +100,19 @@ class _GroupKernel:
                 results = step.kernel(step.node.op, inner)
                 values.update(zip(step.node.results, results, strict=True))
                 continue
-            node, program, which = step.fused
+            node, program = step.fused
             others = [None if v is step.node.result else values[v] for v in _present(node)]
-            epilogue = _Epilogue(program, others, which)
-            values[node.result] = cast("FusingKernel", step.kernel).run(
-                step.node.op, inner, epilogue
-            )
+            kernel = cast("FusingKernel", step.kernel)
+            values[node.result] = kernel.run(step.node.op, inner, _Epilogue(program, others))
         return tuple(values[value] for value in self._outputs)
 
 
 class _Epilogue:
-    """Applies a program to parts of the operand ``which``, whose array is not given."""
+    """Applies a program in place to parts of the operand that is given as ``None``."""
 
-    def __init__(
-        self, program: PointwiseKernel, operands: Sequence[Array | None], which: int
-    ) -> None:
+    def __init__(self, program: PointwiseKernel, operands: Sequence[Array | None]) -> None:
         self._compiled = program.compiled
-        self._arranged = program.arranged_but(operands, which)
-        self._which = which
+        self._arranged: list[Array | None] = program.arranged(operands)
 
     def __call__(self, part: Array, region: Region) -> None:
         arrays = [
@@ -137,7 +131,7 @@ def _present(node: Node) -> list[Value]:
 
 def _fusible(
     node: Node, kernel: Kernel, kernels: dict[Node, Kernel], position: dict[Node, int]
-) -> tuple[Node, PointwiseKernel, int] | None:
+) -> tuple[Node, PointwiseKernel] | None:
     """The pointwise node that can run in place on a node's result, part by part."""
     if not isinstance(kernel, FusingKernel) or len(node.results) != 1:
         return None
@@ -156,7 +150,7 @@ def _fusible(
     producers = [v.node for v in _present(use.node) if v is not value and v.node is not None]
     if any(position[producer] > position[node] for producer in producers):
         return None
-    return use.node, program, use.index
+    return use.node, program
 
 
 def _reference(node: Node) -> Kernel:

@@ -9,6 +9,7 @@ faster than runs of a row's width, and strides cost nothing. (Chellapilla, Puri 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,27 +40,41 @@ class Patches:
     extents: tuple[int, ...]
     channels_last: bool
 
-    def padded(self, x: Array, dtype: np.dtype[Any]) -> Array:
-        """x [N, C, *S] with what the windows see around it, as [N, C, *S'] or [N, *S', C]."""
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """Extents of the padded input, as far as windows see it."""
         spans = as_ints(self.window.spans)
-        sizes = [
+        return tuple(
             (n - 1) * s + span
             for n, s, span in zip(self.extents, self.window.strides, spans, strict=True)
-        ]
+        )
+
+    @cached_property
+    def inside(self) -> tuple[slice, ...]:
+        """Where the input lies in the padded input."""
         begins = as_ints(self.window.pads_begin)
-        fits = all(size <= n for size, n in zip(sizes, self.spatial, strict=True))
-        if fits and not any(begins) and not self.channels_last and x.dtype == dtype:
-            return x
+        return tuple(
+            slice(begin, max(begin, min(begin + n, size)))
+            for n, size, begin in zip(self.spatial, self.sizes, begins, strict=True)
+        )
+
+    @cached_property
+    def seen(self) -> tuple[slice, ...]:
+        """The part of the input that windows see."""
+        return tuple(slice(part.stop - part.start) for part in self.inside)
+
+    def padded(self, x: Array, dtype: np.dtype[Any]) -> Array:
+        """x [N, C, *S] with what the windows see around it, as [N, C, *S'] or [N, *S', C]."""
         images, channels = x.shape[:2]
-        order = (images, *sizes, channels) if self.channels_last else (images, channels, *sizes)
-        result = np.zeros(order, dtype)
-        target = np.moveaxis(result, -1, 1) if self.channels_last else result
-        counts = [
-            max(0, min(n, size - begin))
-            for n, size, begin in zip(self.spatial, sizes, begins, strict=True)
-        ]
-        inside = (slice(b, b + n) for b, n in zip(begins, counts, strict=True))
-        target[(..., *inside)] = x[(..., *(slice(n) for n in counts))]
+        as_is = all(part == slice(0, n) for part, n in zip(self.inside, self.sizes, strict=True))
+        if as_is and not self.channels_last and x.dtype == dtype:
+            return x
+        if self.channels_last:
+            result = np.zeros((images, *self.sizes, channels), dtype)
+            np.moveaxis(result, -1, 1)[(..., *self.inside)] = x[(..., *self.seen)]
+        else:
+            result = np.zeros((images, channels, *self.sizes), dtype)
+            result[(..., *self.inside)] = x[(..., *self.seen)]
         return result
 
     def view(self, padded: Array, rows: slice) -> Array:
@@ -69,25 +84,20 @@ class Patches:
             [N, groups, rows, *P[1:], *K, C/groups] or [N, groups, C/groups, *K, rows, *P[1:]].
         """
         window, kernel = self.window, as_ints(self.window.kernel)
-        channel_axis = padded.ndim - 1 if self.channels_last else 1
+        channel_axis, first = (padded.ndim - 1, 1) if self.channels_last else (1, 2)
         depth = padded.shape[channel_axis] // self.groups
         by_channel = padded.strides[channel_axis]
-        steps = padded.strides[1:-1] if self.channels_last else padded.strides[2:]
+        steps = padded.strides[first : first + len(kernel)]
         by_window = [n * s for n, s in zip(steps, window.strides, strict=True)]
         by_tap = [n * d for n, d in zip(steps, window.dilations, strict=True)]
         extents = (rows.stop - rows.start, *self.extents[1:])
         shape = (padded.shape[0], self.groups)
         strides = (padded.strides[0], by_channel * depth)
         if self.channels_last:
-            shape, strides = (
-                (*shape, *extents, *kernel, depth),
-                (*strides, *by_window, *by_tap, by_channel),
-            )
+            shape += (*extents, *kernel, depth)
+            strides += (*by_window, *by_tap, by_channel)
         else:
-            shape, strides = (
-                (*shape, depth, *kernel, *extents),
-                (*strides, by_channel, *by_tap, *by_window),
-            )
-        skip = (slice(None),) * (1 if self.channels_last else 2)
-        start = padded[(*skip, slice(rows.start * window.strides[0], None))]
-        return as_strided(start, shape, strides, writeable=False)
+            shape += (depth, *kernel, *extents)
+            strides += (by_channel, *by_tap, *by_window)
+        start = (slice(None),) * first + (slice(rows.start * window.strides[0], None),)
+        return as_strided(padded[start], shape, strides, writeable=False)

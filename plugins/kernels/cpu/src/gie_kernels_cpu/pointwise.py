@@ -41,19 +41,14 @@ class PointwiseKernel:
     def __call__(self, op: Op, operands: Sequence[Any]) -> tuple[Array, ...]:
         return self.compiled(self.arranged(operands))
 
-    def arranged(self, operands: Sequence[Array]) -> list[Array]:
-        """Views of the operands in the iteration space, extent 1 where they do not vary."""
-        return [
-            arrange(array, param.index, self.program.axes)
-            for param, array in zip(self.program.params, operands, strict=True)
-        ]
+    def arranged(self, operands: Sequence[Any]) -> list[Any]:
+        """Views of the operands in the iteration space, extent 1 where they do not vary.
 
-    def arranged_but(self, operands: Sequence[Array | None], which: int) -> list[Array | None]:
-        """``arranged``, with ``None`` for the operand ``which``."""
+        ``None`` stays ``None``.
+        """
         return [
-            None if array is None or number == which else arrange(array, param.index, axes)
-            for axes in [self.program.axes]
-            for number, (param, array) in enumerate(zip(self.program.params, operands, strict=True))
+            None if array is None else arrange(array, param.index, self.program.axes)
+            for param, array in zip(self.program.params, operands, strict=True)
         ]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -25,6 +26,9 @@ from gie_kernels_cpu.blocks import BLOCK, spans
 from gie_kernels_cpu.kernel import Constants, Method, float_support, rounded, wide_dtype
 
 __all__ = ["AveragePooling", "MaxPooling"]
+
+Tap = tuple[slice, slice]
+"""A kernel position along an axis: the windows that see the input there, and what they see."""
 
 
 class MaxPooling(Method):
@@ -70,58 +74,68 @@ def _average_pool(op: Op, operands: Sequence[Any]) -> tuple[Array, ...]:
 
 def _pool(op: MaxPool | AveragePool, x: Array, combine: Callable[..., Any], fill: float) -> Array:
     """Every window combined, [N, C, *P] in the dtype that is computed in."""
-    window, spatial = op.window(), x.shape[2:]
-    extents = as_ints(window.extents(spatial, op.ceil_mode))
+    spatial = x.shape[2:]
+    extents, taps = _geometry(op, spatial)
     channels = x.shape[0] * x.shape[1]
     planes = x.reshape(channels, *spatial)
     y = np.empty((channels, *extents), wide_dtype(x.dtype))
     for part in spans(channels, max(1, BLOCK // max(1, math.prod(spatial)))):
         some = planes[part].astype(y.dtype, copy=False)
         for axis, extent in enumerate(extents):
-            out = y[part] if axis == len(extents) - 1 else None
-            some = _pool_axis(some, axis, extent, window, combine, fill, out)
+            last = axis == len(extents) - 1
+            shape = (*some.shape[: axis + 1], extent, *some.shape[axis + 2 :])
+            out = y[part] if last else np.empty(shape, y.dtype)
+            _pool_axis(some, axis, taps[axis], combine, fill, out)
+            some = out
     return y.reshape(*x.shape[:2], *extents)
 
 
 def _pool_axis(
     x: Array,
     axis: int,
-    extent: int,
-    window: Window,
+    taps: Sequence[Tap],
     combine: Callable[..., Any],
     fill: float,
-    out: Array | None,
-) -> Array:
+    out: Array,
+) -> None:
     """Combine along one spatial axis of [planes, *S]."""
-    if out is None:
-        out = np.empty((*x.shape[: axis + 1], extent, *x.shape[axis + 2 :]), x.dtype)
-    outer, stride = (slice(None),) * (axis + 1), window.strides[axis]
-    taps = _taps(window, axis, x.shape[axis + 1], extent)
-    for number, (windows, start) in enumerate(taps):
-        stop = start + (windows.stop - windows.start - 1) * stride + 1
-        source, target = x[(*outer, slice(start, stop, stride))], out[(*outer, windows)]
+    outer = (slice(None),) * (axis + 1)
+    for number, (windows, positions) in enumerate(taps):
+        source, target = x[(*outer, positions)], out[(*outer, windows)]
         if number:
             combine(target, source, out=target)
             continue
         target[...] = source
         out[(*outer, slice(0, windows.start))] = fill
-        out[(*outer, slice(windows.stop, extent))] = fill
+        out[(*outer, slice(windows.stop, None))] = fill
     if not taps:
         out[...] = fill
-    return out
 
 
-def _taps(window: Window, axis: int, n: int, extent: int) -> list[tuple[slice, int]]:
-    """For each kernel position the windows that see the input there, and where the first does.
+@lru_cache(maxsize=1024)
+def _geometry(
+    op: MaxPool | AveragePool, spatial: tuple[int, ...]
+) -> tuple[tuple[int, ...], list[list[Tap]]]:
+    """The number of windows along each axis, and the taps of each."""
+    window = op.window()
+    extents = as_ints(window.extents(spatial, op.ceil_mode))
+    taps = [
+        _taps(window, axis, n, extent)
+        for axis, (n, extent) in enumerate(zip(spatial, extents, strict=True))
+    ]
+    return extents, taps
 
-    The position that the most windows see comes first.
-    """
+
+def _taps(window: Window, axis: int, n: int, extent: int) -> list[Tap]:
+    """The taps along one axis; the one that the most windows see comes first."""
     (kernel, begin) = as_ints((window.kernel[axis], window.pads_begin[axis]))
-    stride, found = window.strides[axis], list[tuple[slice, int]]()
+    stride, found = window.strides[axis], list[Tap]()
     for k in range(kernel):
         shift = k * window.dilations[axis] - begin
         low = max(0, -(shift // stride))
         high = min(extent, (n - 1 - shift) // stride + 1)
         if low < high:
-            found.append((slice(low, high), low * stride + shift))
+            first = low * stride + shift
+            positions = slice(first, first + (high - low - 1) * stride + 1, stride)
+            found.append((slice(low, high), positions))
     return sorted(found, key=lambda tap: tap[0].start - tap[0].stop)

@@ -20,7 +20,7 @@ from gie_kernels_cpu.kernel import Constants, Method, float_support, padded, rou
 
 __all__ = ["TransposedConvolution"]
 
-WORKSPACE = 8 << 20
+WORKSPACE = 2 << 20
 """Bytes that the products of one block of result channels may take."""
 
 

@@ -23,6 +23,7 @@ class FoldBatchNorm(PatternPass):
     """
 
     name = "fold-batch-norm"
+    after = ("dead-code", "fold-constants", "remove-identity")
     roots = (BatchNorm,)
 
     def rewrite(self, node: Node, rewriter: Rewriter) -> Replacement:

@@ -7,13 +7,19 @@ from collections.abc import Iterator, Sequence
 
 from gie_core.ir.types import Array
 
-__all__ = ["BLOCK", "Region", "collapse", "regions", "spans"]
+__all__ = ["BLOCK", "WORKSPACE", "Region", "collapse", "regions", "spans"]
 
 BLOCK = 1 << 17
 """Elements that a pointwise step handles at once.
 
 512 KB of f32: what a step writes is still in the L2 cache when the next one reads it, and the
 calls themselves (about 1 µs each) do not count.
+"""
+
+WORKSPACE = 2 << 20
+"""Bytes that a matrix may take that only exists between two steps of a convolution.
+
+More is cut into parts. Larger parts are no faster: the product reads them from the cache.
 """
 
 Region = tuple[slice, ...]

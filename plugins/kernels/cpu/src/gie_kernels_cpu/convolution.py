@@ -15,7 +15,7 @@ from gie_core.ir.op import Op
 from gie_core.ir.types import Array
 from gie_core.ops.checks import as_ints
 from gie_core.ops.conv import Conv
-from gie_kernels_cpu.blocks import spans
+from gie_kernels_cpu.blocks import WORKSPACE, spans
 from gie_kernels_cpu.im2col import Patches
 from gie_kernels_cpu.kernel import (
     Constants,
@@ -30,8 +30,6 @@ from gie_kernels_cpu.kernel import (
 
 __all__ = ["Im2colConvolution", "PointwiseConvolution"]
 
-WORKSPACE = 2 << 20
-"""Bytes that a patch matrix may take; more is cut into rows of windows, and into images."""
 LONG_RUN = 48
 """Kernel width × channels from which on a patch is copied faster with its channels last."""
 

@@ -15,13 +15,10 @@ from gie_core.ir.types import Array
 from gie_core.ops.checks import as_ints
 from gie_core.ops.conv import ConvTranspose
 from gie_core.ops.window import Window
-from gie_kernels_cpu.blocks import spans
+from gie_kernels_cpu.blocks import WORKSPACE, spans
 from gie_kernels_cpu.kernel import Constants, Method, float_support, padded, rounded, wide_dtype
 
 __all__ = ["TransposedConvolution"]
-
-WORKSPACE = 2 << 20
-"""Bytes that the products of one block of result channels may take."""
 
 
 class TransposedConvolution(Method):

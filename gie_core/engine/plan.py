@@ -16,7 +16,8 @@ Kernel = Callable[[Op, Sequence[Any]], tuple[Any, ...]]
 
 ``op`` is the node's op with numbers in place of symbols. Operands are arrays (lists
 for sequences), ``None`` where an optional one is absent; they must not be written.
-Results are as many as the node has, and may share memory with operands.
+Results are as many as the node has, and may share memory with operands. It runs under
+``np.errstate(all="ignore")``.
 """
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "bind_inputs",
     "bind_symbols",
     "compute_node",
+    "failed",
     "run_graph",
 ]
 
@@ -71,11 +72,17 @@ def compute_node(node: Node, op: Op, operands: Sequence[Any]) -> tuple[Any, ...]
     try:
         with np.errstate(all="ignore"):
             result = op.compute(*operands, **extra)
-    except GieError:
+    except ExecutionError:
         raise
     except Exception as error:  # whatever NumPy raises becomes one error that names the node
-        raise ExecutionError(f"{op.name} failed at {_where(node)}: {error}") from error
+        raise failed(node, error) from error
     return _as_results(node, result)
+
+
+def failed(node: Node, error: Exception) -> ExecutionError:
+    """The error that says which node failed, and why; a user's error needs no type's name."""
+    reason = f"{error}" if isinstance(error, GieError) else f"{type(error).__name__}: {error}"
+    return ExecutionError(f"{node.op.name} failed at {_where(node)}: {reason}")
 
 
 def resolve(node: Node, sizes: Mapping[str, int]) -> Op:

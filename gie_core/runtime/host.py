@@ -9,23 +9,37 @@ from typing import Any, cast
 import numpy as np
 
 from gie_core.engine.plan import Kernel, Plan
-from gie_core.errors import GieError
-from gie_core.ir.graph import Graph, Node
+from gie_core.ir.graph import Graph, Node, Value
 from gie_core.ir.op import Op
-from gie_core.ir.types import Array
-from gie_core.ops.run import ExecutionError, as_tuple, bind_inputs, bind_symbols, resolve
+from gie_core.ir.types import Array, TensorType
+from gie_core.ops.run import (
+    ExecutionError,
+    as_tuple,
+    bind_inputs,
+    bind_symbols,
+    failed,
+    resolve,
+)
 
 __all__ = ["HostExecutor"]
 
 
 @dataclass(frozen=True)
 class _Step:
-    """One node, ready to run; ``dying`` are the slots that nobody reads afterwards."""
+    """One node, ready to run.
+
+    Args:
+        symbolic: its op has dimensions that the inputs' sizes decide.
+        expected: (dtype, shape) of each result that is known beforehand, else ``None``.
+        dying: slots that nobody reads afterwards.
+    """
 
     node: Node
     kernel: Kernel
     operands: tuple[int | None, ...]
     results: tuple[int, ...]
+    symbolic: bool
+    expected: tuple[tuple[Any, ...] | None, ...]
     dying: tuple[int, ...]
 
 
@@ -78,7 +92,9 @@ class HostExecutor:
             unread = {s for s in results if s not in last_use}
             dying = tuple(sorted((read_last | unread) - kept))
             kernel = plan.kernels.get(node, self._node_by_node)
-            steps.append(_Step(node, kernel, operands, results, dying))
+            symbolic = bool(node.op.symbols())
+            expected = tuple(_known(result) for result in node.results)
+            steps.append(_Step(node, kernel, operands, results, symbolic, expected, dying))
         return steps
 
     def _node_by_node(self, op: Op, operands: Sequence[Any]) -> tuple[Any, ...]:
@@ -90,21 +106,30 @@ class HostExecutor:
         return as_tuple(op.compute(*operands, run=run))
 
 
+def _known(value: Value) -> tuple[Any, ...] | None:
+    type_ = value.type
+    if not isinstance(type_, TensorType) or not type_.is_static:
+        return None
+    return type_.dtype.numpy, type_.dims
+
+
 def _run_step(step: _Step, values: list[Any], sizes: dict[str, int]) -> None:
+    node = step.node
     operands = [None if slot is None else values[slot] for slot in step.operands]
     try:
+        op = resolve(node, sizes) if step.symbolic else node.op
         with np.errstate(all="ignore"):
-            results = step.kernel(resolve(step.node, sizes), operands)
-    except GieError:
+            results = step.kernel(op, operands)
+        for slot, value, known, array in zip(
+            step.results, node.results, step.expected, results, strict=True
+        ):
+            if known is None or (array.dtype, array.shape) != known:
+                bind_symbols(value, array, sizes)
+            values[slot] = array
+    except ExecutionError:
         raise
     except Exception as error:  # a kernel is a third party's code; the node must be named
-        raise ExecutionError(
-            f"{step.node.op.name} %{step.node.results[0].name} failed: {type(error).__name__}: "
-            f"{error}"
-        ) from error
-    for slot, value, array in zip(step.results, step.node.results, results, strict=True):
-        bind_symbols(value, array, sizes)
-        values[slot] = array
+        raise failed(node, error) from error
     for slot in step.dying:
         values[slot] = None
 

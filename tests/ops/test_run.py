@@ -116,7 +116,7 @@ def test_checks_inputs(declared: list[str], given: list[Any], message: str) -> N
 
 
 FAILURES = [
-    ("raise", r"broken failed at %y \(from conv1, relu1\): oh"),
+    ("raise", r"broken failed at %y \(from conv1, relu1\): ZeroDivisionError: oh"),
     ("two results", r"broken at %y \(from conv1, relu1\) returned 2 results, not 1"),
     ("other type", r"%y is f32\[n\], but got an array of float64"),
     ("other shape", r"%y is f32\[n\] with n = 3, but got an array of shape \[1\]"),

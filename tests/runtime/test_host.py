@@ -156,8 +156,41 @@ def test_an_expression_is_checked_once_its_symbol_is_known() -> None:
 
 def test_a_failing_kernel_is_named_with_its_node() -> None:
     executor = executor_of(RELU, NamedProvider("failing", Failing()))
-    with pytest.raises(ExecutionError, match="relu %y failed: RuntimeError: out of luck"):
+    with pytest.raises(ExecutionError, match="relu failed at %y: RuntimeError: out of luck"):
         executor.run([floats(1)])
+
+
+class Miscounting(Doubling):
+    """Claims every relu, and returns too much."""
+
+    def kernel(self, node: Node, target: Target) -> Kernel:
+        def run(op: Op, operands: Sequence[Any]) -> tuple[Any, ...]:
+            return (operands[0], operands[0])
+
+        return run
+
+
+class Misshaping(Doubling):
+    """Claims every relu, and returns another shape."""
+
+    def kernel(self, node: Node, target: Target) -> Kernel:
+        def run(op: Op, operands: Sequence[Any]) -> tuple[Any, ...]:
+            return (operands[0][None],)
+
+        return run
+
+
+@pytest.mark.parametrize(
+    ("provider", "message"),
+    [
+        (Miscounting(), "relu failed at %y: ValueError"),
+        (Misshaping(), r"%y is f32\[2\], but got an array of shape \[1, 2\]"),
+    ],
+)
+def test_kernels_that_return_nonsense_are_caught(provider: Doubling, message: str) -> None:
+    text = RELU.replace("f32[n]", "f32[2]")
+    with pytest.raises(ExecutionError, match=message):
+        executor_of(text, NamedProvider("nonsense", provider)).run([floats(1, 2)])
 
 
 def test_threads_may_share_an_executor() -> None:

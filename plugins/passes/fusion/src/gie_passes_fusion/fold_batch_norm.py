@@ -12,7 +12,7 @@ from gie_core.ir.rewrite import Refusal, Replacement, Rewriter
 from gie_core.ops.arithmetic import Add, Mul
 from gie_core.ops.norm import BatchNorm
 from gie_passes_fusion.affine import Affine, absorb, channel_axis
-from gie_passes_fusion.values import data_of
+from gie_passes_fusion.values import data_of, shape_of
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,10 @@ class FoldBatchNorm(PatternPass):
         assert isinstance(node.op, BatchNorm)
         y, *statistics = node.operands
         arrays = [data_of(value) for value in statistics]
-        if y is None or any(array is None for array in arrays):
+        if any(array is None for array in arrays):
             return Refusal("its statistics are not constant")
+        if y is None or shape_of(y) is None:
+            return Refusal("the rank of what it normalizes is unknown")
         scale, bias, mean, variance = (a.astype(np.float64) for a in arrays if a is not None)
         with np.errstate(all="ignore"):
             factor = scale / np.sqrt(variance + node.op.epsilon)
@@ -47,8 +49,6 @@ class FoldBatchNorm(PatternPass):
     def _standing_alone(self, node: Node, affine: Affine, rewriter: Rewriter) -> Replacement:
         y = node.operands[0]
         assert y is not None
-        if y.tensor.shape is None:
-            return Refusal(f"the rank of %{y.name} is unknown")
         shape = (-1, *[1] * (y.tensor.rank - 2))
         factor, shift = (
             rewriter.constant(v.astype(y.tensor.dtype.numpy).reshape(shape), name)

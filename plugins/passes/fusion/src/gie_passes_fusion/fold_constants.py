@@ -8,15 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from gie_core.builder.passes import PatternPass
+from gie_core.errors import GieError
 from gie_core.ir.graph import Node
 from gie_core.ir.quantization import Quantization
 from gie_core.ir.rewrite import Refusal, Replacement, Rewriter
 from gie_core.ir.types import DType
 from gie_core.ops.control import Loop
 from gie_core.ops.quantize import Dequantize
-from gie_core.ops.run import ExecutionError, compute_node
+from gie_core.ops.run import compute_node
 from gie_core.ops.shape import Range, ShapeOf
-from gie_passes_fusion.values import is_pure, nbytes, scalar_of, shape_of
+from gie_passes_fusion.values import data_of, is_pure, nbytes, scalar_of, shape_of
 
 
 @dataclass(frozen=True)
@@ -36,18 +37,15 @@ class FoldConstants(PatternPass):
             if shape is not None and all(isinstance(extent, int) for extent in shape):
                 return rewriter.constant(np.array(shape, np.int64))
         present = [operand for operand in node.operands if operand is not None]
-        if not present or any(operand.data is None for operand in present):
+        arrays = [data_of(operand) for operand in present]
+        if not present or any(array is None for array in arrays):
             return None
-        reason = self._obstacle(
-            node, sum(operand.data.nbytes for operand in present if operand.data is not None)
-        )
+        reason = self._obstacle(node, sum(a.nbytes for a in arrays if a is not None))
         if reason:
             return Refusal(reason)
         try:
-            results = compute_node(
-                node, node.op, [None if v is None else v.data for v in node.operands]
-            )
-        except ExecutionError as error:
+            results = compute_node(node, node.op, [data_of(v) for v in node.operands])
+        except GieError as error:
             return Refusal(f"its reference fails: {error}")
         constants = [rewriter.constant(result) for result in results]
         if isinstance(node.op, Dequantize):
@@ -58,10 +56,10 @@ class FoldConstants(PatternPass):
         op = node.op
         if not is_pure(op):
             return f"two runs of {op.name} may differ"
-        if not op.has_reference() or op.symbols():
-            return (
-                f"{op.name} has no reference" if not op.symbols() else "its attributes are symbolic"
-            )
+        if not op.has_reference():
+            return f"{op.name} has no reference"
+        if op.symbols():
+            return "its attributes are symbolic"
         if isinstance(op, Loop):
             return "how long a loop runs is not bounded"
         size = _result_bytes(node)
@@ -96,8 +94,10 @@ def _result_bytes(node: Node) -> int | None:
         start, limit, delta = (scalar_of(operand) for operand in node.operands)
         if start is None or limit is None or not delta:
             return None
-        count = max(0, math.ceil((limit - start) / delta))
-        return count * node.result.tensor.dtype.numpy.itemsize
+        count = (limit - start) / delta
+        if not math.isfinite(count):
+            return None
+        return max(0, math.ceil(count)) * node.result.tensor.dtype.numpy.itemsize
     sizes = [nbytes(result.type) for result in node.results]
     known = [size for size in sizes if size is not None]
     return sum(known) if len(known) == len(sizes) else None

@@ -44,7 +44,7 @@ class FusePointwise(PatternPass):
         for producer in dict.fromkeys(v.node for v in node.operands if v is not None):
             if producer is None or not is_pointwise(producer):
                 continue
-            kept = [v for v in producer.results if v.users != (node,) or _is_output(v)]
+            kept = [v for v in producer.results if _is_read_besides(v, node)]
             fused = self._fuse(producer, node, kept)
             if isinstance(fused, Computation):
                 return _replace(fused, node, kept, rewriter)
@@ -128,5 +128,5 @@ def _nodes_between(first: Node, last: Node) -> set[Node]:
     return set(itertools.takewhile(lambda node: node is not last, following))
 
 
-def _is_output(value: Value) -> bool:
-    return value.node is not None and value.node.graph.is_output(value)
+def _is_read_besides(value: Value, node: Node) -> bool:
+    return any(user is not node for user in value.users) or node.graph.is_output(value)

@@ -9,7 +9,7 @@ __all__ = ["models_dir"]
 
 
 def models_dir() -> Path | None:
-    """The folder of the environment variable ``GIE_MODELS``, else ``../shared/models`` beside the checkout.
+    """The folder named by ``GIE_MODELS``, else ``../shared/models`` beside the checkout.
 
     Returns:
         The folder, or ``None`` where there is none; tests that need it then skip and say so.

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import onnx.parser
 import pytest
-from gie_importer_onnx.importer import OnnxImporter
 from onnx import AttributeProto, ModelProto, TensorProto, helper, numpy_helper
 
 from gie_core.builder.importing import ModelError
 from gie_core.errors import GieError
+from gie_importer_onnx.importer import OnnxImporter
 
 TEXT = """<ir_version: 8, opset_import: ["" : 13]>
 g (float[n, 3, 8, 8] x) => (float[n, a, b, c] y) {
@@ -68,19 +68,25 @@ def test_random_bytes() -> None:
             load(rng.bytes(length))
 
 
-def test_mutated_files_raise_nothing_but_gie_errors() -> None:
+def outcome(data: bytes) -> str:
+    """The error's message, or "" if the model could be imported."""
+    try:
+        load(data)
+    except GieError as error:
+        return str(error)
+    return ""
+
+
+def test_mutated_files_raise_nothing_but_one_sentence() -> None:
     data, rng = small_model().SerializeToString(), np.random.default_rng(1)
-    imported = 0
+    messages: list[str] = []
     for _ in range(2000):
         mutated = bytearray(data)
         for position in rng.integers(0, len(data), rng.integers(1, 6)):
             mutated[position] = rng.integers(0, 256)
-        try:
-            load(bytes(mutated))
-            imported += 1
-        except GieError as error:
-            assert "\n" not in str(error)
-    assert imported > 20, "mutations should also leave models that can be read"
+        messages.append(outcome(bytes(mutated)))
+    assert not any("\n" in message for message in messages)
+    assert messages.count("") > 20, "mutations should also leave models that can be read"
 
 
 @pytest.mark.parametrize(
@@ -170,7 +176,7 @@ def test_functions_that_grow_without_end() -> None:
     levels = 12
     body = "\n".join(
         f"""<domain: "own", opset_import: ["" : 17, "own" : 1]>
-        f{i} (a0) => (a9) {{ {' '.join(f'a{k + 1} = own.f{i + 1} (a{k})' for k in range(9))} }}"""
+        f{i} (a0) => (a9) {{ {" ".join(f"a{k + 1} = own.f{i + 1} (a{k})" for k in range(9))} }}"""
         for i in range(levels)
     )
     last = f'<domain: "own", opset_import: ["" : 17]> f{levels} (a) => (b) {{ b = Relu (a) }}'
@@ -281,7 +287,9 @@ def test_external_data_is_mapped(tmp_path: Path) -> None:
         ("w.bin", {"length": 20}, "says that its data in w.bin is 20 bytes long"),
     ],
 )
-def test_external_data_out_of_reach(tmp_path: Path, location: str, entries: dict[str, Any], message: str) -> None:
+def test_external_data_out_of_reach(
+    tmp_path: Path, location: str, entries: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ModelError, match=message):
         load(external(tmp_path, location, **entries))
 

@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from gie_importer_onnx.importer import OnnxImporter
-from gie_importer_onnx.testing import load_tensor, run_imported
 
 from gie_core.builder.importing import Imported
 from gie_core.ir.verify import verify
 from gie_core.testing.models import models_dir
+from gie_importer_onnx.importer import OnnxImporter
+from gie_importer_onnx.testing import load_tensor, run_imported
 
 MODELS = models_dir()
 needs_models = pytest.mark.skipif(
-    MODELS is None, reason="no folder of trained models: set GIE_MODELS, or put it at ../shared/models"
+    MODELS is None,
+    reason="no folder of trained models: set GIE_MODELS, or put it at ../shared/models",
 )
 LIGHT = sorted((Path(onnx.__file__).parent / "backend/test/data/light").glob("light_*.onnx"))
 
@@ -40,8 +41,8 @@ def check(model: str, inputs: Any, expected: Any, rtol: float = 1e-4, **options:
     results = run_imported(import_native(path_of(model), **options), *inputs)
     for result, wanted in zip(results, expected, strict=True):
         assert result.shape == wanted.shape
-        error = np.linalg.norm((result - wanted).astype(np.float64).ravel())
-        assert error <= rtol * np.linalg.norm(wanted.astype(np.float64).ravel())
+        difference = (result - wanted).astype(np.float64)
+        assert np.linalg.norm(difference) <= rtol * np.linalg.norm(wanted.astype(np.float64))
 
 
 @needs_models
@@ -65,7 +66,9 @@ def test_mnist_of_opset_1(index: int) -> None:
 def test_super_resolution() -> None:
     folder = path_of("onnx-super-resolution", "test_data_set_0")
     image, enlarged = load_tensor(folder / "input_0.pb"), load_tensor(folder / "output_0.pb")
-    check("onnx-super-resolution/super_resolution.onnx", [image.reshape(1, 1, 224, 224)], [enlarged])
+    check(
+        "onnx-super-resolution/super_resolution.onnx", [image.reshape(1, 1, 224, 224)], [enlarged]
+    )
 
 
 @needs_models
@@ -84,7 +87,9 @@ def test_yunet(name: str) -> None:
 def test_ultraface(name: str) -> None:
     image = np.load(path_of("ultraface", "input_astronauts_rgb_u8_240x320.npy")).astype(np.float32)
     image = ((image - 127) / 128).transpose(2, 0, 1)[None]
-    expected = [np.load(path_of("ultraface", f"{name}_expected_{kind}.npy")) for kind in ("scores", "boxes")]
+    expected = [
+        np.load(path_of("ultraface", f"{name}_expected_{kind}.npy")) for kind in ("scores", "boxes")
+    ]
     check(f"ultraface/{name}.onnx", [image], expected)
 
 
@@ -93,7 +98,9 @@ def test_squeezenet_in_half_precision() -> None:
     crops = np.load(path_of("images", "crops224_bgr_u8.npy"))
     expected = np.load(path_of("onnx-squeezenet-fp16", "expected_softmax_crops224.npy"))
     images = crops.transpose(0, 3, 1, 2)
-    images = (images.astype(np.float32) - np.reshape([104, 117, 123], (1, 3, 1, 1))).astype(np.float16)
+    images = (images.astype(np.float32) - np.reshape([104, 117, 123], (1, 3, 1, 1))).astype(
+        np.float16
+    )
     imported = import_native(path_of("onnx-squeezenet-fp16/SqueezeNet_fp16.onnx"))
     for image, wanted in list(zip(images, expected, strict=True))[:3]:
         (result,) = run_imported(imported, image[None])
@@ -106,7 +113,9 @@ def test_shufflenet_in_8_bit_integers() -> None:
     expected = np.load(path_of("onnx-shufflenet-v2-int8", "expected_logits_crops224.npy"))
     images = crops.transpose(0, 3, 1, 2)
     images = images[:2, ::-1].astype(np.float32) / np.float32(255)
-    mean, deviation = (np.reshape(v, (1, 3, 1, 1)) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+    mean, deviation = (
+        np.reshape(v, (1, 3, 1, 1)) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    )
     images = ((images - mean.astype(np.float32)) / deviation.astype(np.float32)).astype(np.float32)
     imported = import_native(path_of("onnx-shufflenet-v2-int8/shufflenet-v2-12-int8.onnx"))
     for image, wanted in zip(images, expected, strict=False):
@@ -118,7 +127,9 @@ def test_shufflenet_in_8_bit_integers() -> None:
 def test_dynamic_batch_becomes_a_symbol_that_runs_with_any_number() -> None:
     imported = import_native(path_of("onnx-super-resolution/super_resolution.onnx"))
     assert [str(v.type) for v in imported.graph.inputs] == ["f32[batch_size, 1, 224, 224]"]
-    fixed = import_native(path_of("onnx-super-resolution/super_resolution.onnx"), shapes={"input": (2, 1, 224, 224)})
+    fixed = import_native(
+        path_of("onnx-super-resolution/super_resolution.onnx"), shapes={"input": (2, 1, 224, 224)}
+    )
     assert [str(v.type) for v in fixed.graph.outputs] == ["f32[2, 1, 672, 672]"]
 
 

@@ -22,6 +22,8 @@ from gie_importer_onnx.tensors import DTYPES
 __all__ = ["Call"]
 
 _Kind = AttributeProto
+# GIE's ops that take sequences and optionals too.
+_ANY_TYPE = ("identity", "if", "loop")
 
 
 class Call:
@@ -82,7 +84,13 @@ class Call:
         return self.inputs[index] if index < len(self.inputs) else None
 
     def all_inputs(self) -> list[Value]:
-        """All operands of an op that takes any number, none of them left out."""
+        """All operands of an op that takes one or more, none of them left out.
+
+        Raises:
+            Unsupported: there is none, or one is left out.
+        """
+        if not self.inputs:
+            raise Unsupported("it has no inputs")
         return [self.input(index) for index in range(len(self.inputs))]
 
     def has_output(self, index: int) -> bool:
@@ -164,7 +172,10 @@ class Call:
 
     def texts(self, name: str) -> list[str]:
         """A list of texts."""
-        return [text.decode("utf-8", "replace") for text in self._read(name, _Kind.STRINGS, "strings", None)]
+        return [
+            text.decode("utf-8", "replace")
+            for text in self._read(name, _Kind.STRINGS, "strings", None)
+        ]
 
     def dtype(self, name: str, default: DType | None = None) -> DType:
         """An element type, given by ONNX's number."""
@@ -172,7 +183,9 @@ class Call:
         if number == -1 and default is not None:
             return default
         if number not in DTYPES:
-            raise Unsupported(f"its attribute {name!r} is {number}, which is no element type of GIE")
+            raise Unsupported(
+                f"its attribute {name!r} is {number}, which is no element type of GIE"
+            )
         return DTYPES[number]
 
     def tensor(self, name: str) -> Array:
@@ -254,9 +267,17 @@ class Call:
         return self.emit_all(op, *operands, **attributes)[0]
 
     def emit_all(
-        self, op: str, *operands: Value | None, types: Sequence[Type] | None = None, **attributes: Any
+        self,
+        op: str,
+        *operands: Value | None,
+        types: Sequence[Type] | None = None,
+        **attributes: Any,
     ) -> tuple[Value, ...]:
         """Add a node and return all its results; ``types`` for ops that can't infer them."""
+        if op not in _ANY_TYPE:
+            for operand in operands:
+                if operand is not None:
+                    self.tensor_type(operand)
         made = core_ops()[op](**attributes)
         name = f"{self.result_name}.{op}"
         node = self.builder.add(made, *operands, sources=(self.source,), name=name, types=types)
@@ -269,7 +290,11 @@ class Call:
 
     def reshape(self, value: Value, shape: Sequence[Dim]) -> Value:
         """The value in another shape; itself if it has it already."""
-        return value if self.dims(value) == tuple(shape) else self.emit("reshape", value, shape=tuple(shape))
+        return (
+            value
+            if self.dims(value) == tuple(shape)
+            else self.emit("reshape", value, shape=tuple(shape))
+        )
 
     def cast(self, value: Value, to: DType) -> Value:
         """The value in another element type; itself if it has it already."""

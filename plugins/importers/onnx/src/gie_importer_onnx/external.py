@@ -18,7 +18,9 @@ from gie_core.builder.importing import ModelError
 __all__ = ["read_external"]
 
 
-def read_external(tensor: TensorProto, length: int, where: str, folder: Path | None) -> NDArray[np.uint8]:
+def read_external(
+    tensor: TensorProto, length: int, where: str, folder: Path | None
+) -> NDArray[np.uint8]:
     """The bytes of a tensor, mapped from the file rather than read.
 
     Args:
@@ -32,15 +34,24 @@ def read_external(tensor: TensorProto, length: int, where: str, folder: Path | N
     """
     entries = {entry.key: entry.value for entry in tensor.external_data}
     if folder is None:
-        raise ModelError(f"{where} lies in another file, which a model given as bytes does not have; give its path")
+        raise ModelError(
+            f"{where} lies in another file, which a model given as bytes does not have; "
+            "give the model's path"
+        )
     path = _inside(folder, entries.get("location", ""), where)
     offset = _number(entries, "offset", 0, where)
     declared = _number(entries, "length", length, where)
     size = path.stat().st_size
     if declared != length:
-        raise ModelError(f"{where} takes {length} bytes, but says that its data in {path.name} is {declared} bytes long")
+        raise ModelError(
+            f"{where} takes {length} bytes, but says that its data in {path.name} is "
+            f"{declared} bytes long"
+        )
     if offset + length > size:
-        raise ModelError(f"{where} needs bytes {offset} to {offset + length} of {path.name}, which has only {size}")
+        raise ModelError(
+            f"{where} needs bytes {offset} to {offset + length} of {path.name}, "
+            f"which has only {size}"
+        )
     if length == 0:
         return np.empty(0, np.uint8)
     mapped = np.memmap(path, np.uint8, "r", offset, (length,))
@@ -55,9 +66,17 @@ def _inside(folder: Path, location: str, where: str) -> Path:
         path = (root / location).resolve()
         found = path.is_file()
     except (OSError, RuntimeError) as error:  # a name that is too long, a loop of links
-        raise ModelError(f"{where} needs the file {location[:80]!r}, which cannot be found: {error}") from error
-    if Path(location).is_absolute() or ".." in Path(location).parts or not path.is_relative_to(root):
-        raise ModelError(f"{where} asks for the file {location!r} outside the model's folder, which is not read")
+        raise ModelError(
+            f"{where} needs the file {location[:80]!r}, which cannot be found: {error}"
+        ) from error
+    if (
+        Path(location).is_absolute()
+        or ".." in Path(location).parts
+        or not path.is_relative_to(root)
+    ):
+        raise ModelError(
+            f"{where} asks for the file {location!r} outside the model's folder, which is not read"
+        )
     if not found:
         raise ModelError(f"{where} needs the file {location!r}, which is not in {folder}")
     return path
@@ -66,5 +85,7 @@ def _inside(folder: Path, location: str, where: str) -> Path:
 def _number(entries: dict[str, str], key: str, default: int, where: str) -> int:
     text = entries.get(key, str(default))
     if not (text.isascii() and text.isdigit() and len(text) < 20):
-        raise ModelError(f"{where} has the {key} {text!r} for its external data, which is no length in bytes")
+        raise ModelError(
+            f"{where} has the {key} {text!r} for its external data, which is no length in bytes"
+        )
     return int(text)

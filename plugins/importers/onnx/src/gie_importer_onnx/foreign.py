@@ -47,7 +47,9 @@ def import_foreign(call: Call, title: str, reason: str) -> tuple[Value, ...]:
     captured = _captured(call)
     if any(subgraphs_of(call.node)):
         attributes.update(_surroundings(call, captured))
-    op = Foreign(domain=call.domain, op=call.node.op_type, version=call.version, attributes=attributes)
+    op = Foreign(
+        domain=call.domain, op=call.node.op_type, version=call.version, attributes=attributes
+    )
     node = call.builder.add(
         op,
         *call.inputs,
@@ -86,7 +88,9 @@ def _attribute(call: Call, attribute: AttributeProto) -> Any:
         case AttributeProto.STRING if _is_text(attribute.s):
             return attribute.s.decode()
         case AttributeProto.TENSOR if attribute.t.data_type in DTYPES:
-            return call.scope.session.array(attribute.t, f"the attribute {attribute.name!r} of {call.where}")
+            return call.scope.session.array(
+                attribute.t, f"the attribute {attribute.name!r} of {call.where}"
+            )
         case AttributeProto.INTS if attribute.ints:
             return tuple(attribute.ints)
         case AttributeProto.FLOATS if attribute.floats:

@@ -1,8 +1,9 @@
-"""Functions: ops that are defined by other nodes, in the model itself or in ONNX's specification."""
+"""Functions: ops that are defined by other nodes, by the model or by ONNX's specification."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, defs
 
@@ -15,7 +16,15 @@ from gie_importer_onnx.reading import ONNX_DOMAIN, domain_of
 from gie_importer_onnx.scope import Scope
 from gie_importer_onnx.tensors import type_proto_of
 
-__all__ = ["FunctionKey", "body_of_schema", "check_functions", "functions_of", "local_function", "open_body", "schema_of"]
+__all__ = [
+    "FunctionKey",
+    "body_of_schema",
+    "check_functions",
+    "functions_of",
+    "local_function",
+    "open_body",
+    "schema_of",
+]
 
 FunctionKey = tuple[str, str, str]
 """Domain, name and overload."""
@@ -26,8 +35,8 @@ MOST_NODES = 200_000
 """Nodes that a model may have once the model's own functions are expanded."""
 
 
-def schema_of(call: Call) -> defs.OpSchema | None:
-    """The specification of the node's op in the model's opset, if the installed onnx has it."""
+def schema_of(call: Call) -> Any:  # an OpSchema; onnx's stub of it lacks the functions
+    """The specification of the node's op in the model's opset; ``None`` if onnx lacks it."""
     domain = "" if call.domain == ONNX_DOMAIN else call.domain
     try:
         return defs.get_schema(call.node.op_type, call.version, domain)
@@ -55,7 +64,8 @@ def check_functions(model: ModelProto) -> None:
 
     def function_size(key: FunctionKey, callers: tuple[FunctionKey, ...]) -> int:
         if key in callers or len(callers) > DEEPEST:
-            raise ModelError(f"the model's functions call themselves: {' → '.join(k[1] for k in (*callers, key)[-4:])}")
+            path = " → ".join(name for _, name, _ in (*callers, key)[-4:])
+            raise ModelError(f"the model's functions call themselves: {path}")
         if key not in sizes:
             sizes[key] = size_of(functions[key].node, (*callers, key))
         return sizes[key]
@@ -90,11 +100,15 @@ def body_of_schema(call: Call) -> FunctionProto | None:
         function.ParseFromString(schema.get_function_with_opset_version(plain))
         return function
     by_types = _newest(schema.context_dependent_function_opset_versions, call.version)
-    if by_types is None or not all(isinstance(v.type, TensorType) for v in call.inputs if v is not None):
+    if by_types is None or not all(
+        isinstance(v.type, TensorType) for v in call.inputs if v is not None
+    ):
         return None
     types = [_type_bytes(value) for value in call.inputs]
     try:
-        body = schema.get_context_dependent_function_with_opset_version(by_types, call.node.SerializeToString(), types)
+        body = schema.get_context_dependent_function_with_opset_version(
+            by_types, call.node.SerializeToString(), types
+        )
     except (RuntimeError, ValueError):  # how onnx says that it can't build one for these operands
         return None
     function.ParseFromString(body)
@@ -135,12 +149,16 @@ def _attributes(call: Call, function: FunctionProto) -> dict[str, AttributeProto
     schema = schema_of(call)
     found = {a.name: a for a in function.attribute_proto}
     if schema is not None:
-        found.update((n, a.default_value) for n, a in schema.attributes.items() if a.default_value.name)
+        found.update(
+            (n, a.default_value) for n, a in schema.attributes.items() if a.default_value.name
+        )
     found.update((a.name, a) for a in call.node.attribute)
     return found
 
 
-def _resolve_references(body: FunctionProto | GraphProto, attributes: Mapping[str, AttributeProto]) -> None:
+def _resolve_references(
+    body: FunctionProto | GraphProto, attributes: Mapping[str, AttributeProto]
+) -> None:
     for node in body.node:
         _resolve_node(node, attributes)
 

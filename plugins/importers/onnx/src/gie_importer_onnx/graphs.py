@@ -33,12 +33,16 @@ def import_main(
     """
     builder = Builder(Graph(proto.name or "main"), session)
     scope = Scope(builder, opsets, declared=_declared(proto))
-    initialized = {t.name for t in proto.initializer} | {s.values.name for s in proto.sparse_initializer}
+    initialized = {t.name for t in proto.initializer} | {
+        s.values.name for s in proto.sparse_initializer
+    }
     inputs = [i for i in proto.input if keep_initializer_inputs or i.name not in initialized]
     session.symbols.fix(inputs, shapes)
     for value in inputs:
         type_ = session.symbols.input_type(value, shapes)
-        scope.define(value.name, builder.graph.add_input(value.name, type_), "the model's list of inputs")
+        scope.define(
+            value.name, builder.graph.add_input(value.name, type_), "the model's list of inputs"
+        )
     _add_initializers(proto, scope, kept={i.name for i in inputs})
     for name in outer_names(proto):
         raise ModelError(f"the model uses {name!r}, which nothing in it defines")
@@ -63,9 +67,13 @@ def import_body(
         ModelError: something in it can't be represented; says where.
     """
     builder = Builder(Graph(proto.name or "body"), outer.session)
-    scope = Scope(builder, outer.opsets, declared=_declared(proto), depth=outer.depth, is_open=outer.is_open)
+    scope = Scope(
+        builder, outer.opsets, declared=_declared(proto), depth=outer.depth, is_open=outer.is_open
+    )
     for formal, type_ in zip(proto.input, inputs, strict=True):
-        scope.define(formal.name, builder.graph.add_input(formal.name, type_), f"graph {proto.name!r}")
+        scope.define(
+            formal.name, builder.graph.add_input(formal.name, type_), f"graph {proto.name!r}"
+        )
     for name, value in captured.items():
         inner = builder.graph.add_input(name, value.type)
         scope.names[name] = inner
@@ -107,12 +115,16 @@ def _add_initializers(proto: GraphProto, scope: Scope, kept: set[str]) -> None:
     for sparse in proto.sparse_initializer:
         if sparse.values.name not in kept:
             where = f"the initializer {sparse.values.name!r}"
-            value = scope.builder.constant(dense_array_of(sparse, where), scope.prefix + sparse.values.name)
+            value = scope.builder.constant(
+                dense_array_of(sparse, where), scope.prefix + sparse.values.name
+            )
             scope.define(sparse.values.name, value, where)
 
 
 def _set_outputs(proto: GraphProto, scope: Scope) -> None:
-    scope.builder.graph.set_outputs((output.name, _output(scope, output.name)) for output in proto.output)
+    scope.builder.graph.set_outputs(
+        (output.name, _output(scope, output.name)) for output in proto.output
+    )
 
 
 def _output(scope: Scope, name: str) -> Value:

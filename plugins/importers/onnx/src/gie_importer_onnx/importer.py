@@ -25,13 +25,17 @@ LONGEST_TEXT = 200
 
 
 class OnnxImporter:
-    """Reads ONNX models of opset 7 to the newest, and older ones where their ops still mean the same."""
+    """Reads ONNX models of opset 7 to the newest, and many older ones."""
 
     def accepts(self, source: object) -> bool:
         """Whether the source is a ``ModelProto``, or a file or bytes that may hold one."""
         if isinstance(source, Path):
-            return source.suffix == ".onnx" or (source.is_file() and looks_like_model(_first_bytes(source)))
-        return isinstance(source, ModelProto) or (isinstance(source, bytes) and looks_like_model(source))
+            return source.suffix == ".onnx" or (
+                source.is_file() and looks_like_model(_first_bytes(source))
+            )
+        return isinstance(source, ModelProto) or (
+            isinstance(source, bytes) and looks_like_model(source)
+        )
 
     def load(self, source: object, **options: Any) -> Imported:
         """Read a model.
@@ -55,7 +59,8 @@ class OnnxImporter:
             check_functions(model.proto)
             graph = import_main(model.proto.graph, session, model.opsets, shapes, keep)
         except ModelError as error:
-            raise ModelError(f"{model.name}: {error}") from error
+            # Names in a message may hold line breaks.
+            raise ModelError(f"{model.name}: {' '.join(str(error).split())}") from error
         _describe(graph, model)
         _note_constants(model, keep, report)
         return Imported(graph, report)

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from onnx import NodeProto, OperatorSetIdProto, TypeProto, ValueInfoProto, numpy_helper, shape_inference
+from collections.abc import Iterable, Sequence
+
+from onnx import (
+    IR_VERSION,
+    NodeProto,
+    OperatorSetIdProto,
+    TypeProto,
+    ValueInfoProto,
+    checker,
+    numpy_helper,
+    shape_inference,
+)
 
 from gie_core.builder.importing import ModelError
 from gie_core.ir.dims import Dim, free_symbols, parse_dim
@@ -36,12 +47,13 @@ def result_types(call: Call, reason: str) -> list[Type]:
     inferred = _infer(call, node)
     types: list[Type] = []
     for index in range(count):
-        declared = call.scope.declared.get(call.node.output[index])
+        name = call.node.output[index]
+        declared = call.scope.declared.get(name)
         type_ = _combine(call, index, inferred.get(node.output[index]), declared)
         if type_ is None:
             raise ModelError(
-                f"{call.where} of the domain {call.domain!r} cannot be imported: {reason}; and neither "
-                f"onnx nor the model says what type its output {call.node.output[index]!r} has"
+                f"{call.where} of the domain {call.domain!r} cannot be imported: {reason}; and "
+                f"neither onnx nor the model says what type its output {name!r} has"
             )
         types.append(type_)
     return types
@@ -53,18 +65,51 @@ def _infer(call: Call, node: NodeProto) -> dict[str, TypeProto]:
         return {}
     given = {n: v for n, v in zip(call.node.input, call.inputs, strict=True) if v is not None}
     known = {name: call.builder.known_array(value) for name, value in given.items()}
-    data = {n: numpy_helper.from_array(a) for n, a in known.items() if a is not None and not is_symbolic(a)}
-    imports = [OperatorSetIdProto(domain="" if d == ONNX_DOMAIN else d, version=v) for d, v in call.scope.opsets.items()]
+    data = {
+        n: numpy_helper.from_array(a)
+        for n, a in known.items()
+        if a is not None and not is_symbolic(a)
+    }
+    imports = [
+        OperatorSetIdProto(domain="" if d == ONNX_DOMAIN else d, version=v)
+        for d, v in call.scope.opsets.items()
+    ]
     types = {name: type_proto_of(value.type) for name, value in given.items()}
     try:
+        _check(node, imports, types.values())
         return shape_inference.infer_node_outputs(schema, node, types, data, opset_imports=imports)
     except Exception:  # noqa: BLE001 - onnx raises errors of many kinds; the model's word is left
         return {}
 
 
-def _combine(call: Call, index: int, inferred: TypeProto | None, declared: ValueInfoProto | None) -> Type | None:
+def _check(
+    node: NodeProto, imports: Sequence[OperatorSetIdProto], types: Iterable[TypeProto]
+) -> None:
+    """Check what onnx's inference, which is not robust, takes for granted.
+
+    Raises:
+        ValueError: an axis lies beyond all operands, where inference would read wild memory.
+        ValidationError: operands or attributes are missing, or of the wrong kind.
+    """
+    largest = max((len(type_.tensor_type.shape.dim) for type_ in types), default=0)
+    for attribute in node.attribute:
+        if attribute.name == "axis" and not -largest - 1 <= attribute.i <= largest:
+            raise ValueError(f"axis {attribute.i} does not exist")
+    context = checker.C.CheckerContext()
+    context.ir_version = IR_VERSION
+    context.opset_imports = {entry.domain: entry.version for entry in imports}
+    checker.check_node(node, context)
+
+
+def _combine(
+    call: Call, index: int, inferred: TypeProto | None, declared: ValueInfoProto | None
+) -> Type | None:
     hint = call.scope.prefix + call.node.output[index]
-    found = _type_of(call, inferred, hint) if inferred is not None and inferred.WhichOneof("value") else None
+    found = (
+        _type_of(call, inferred, hint)
+        if inferred is not None and inferred.WhichOneof("value")
+        else None
+    )
     if found is not None and not (isinstance(found, TensorType) and found.shape is None):
         return found
     if declared is not None and declared.type.WhichOneof("value"):

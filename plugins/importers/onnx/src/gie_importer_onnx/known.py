@@ -11,6 +11,7 @@ value is then left to run time.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from gie_core.ir.dims import Dim, SymInt, dim_max, dim_min, product
 from gie_core.ir.graph import Node, Value
 from gie_core.ir.op import Op, Trait
 from gie_core.ir.types import Array, DType, TensorType
+from gie_core.ops.run import as_tuple
 
 __all__ = ["LARGEST", "as_dims", "evaluate", "is_nonnegative", "is_symbolic"]
 
@@ -92,10 +94,10 @@ def _concrete(op: Op, operands: Sequence[Array | None]) -> list[Array] | None:
         return None
     try:
         with np.errstate(all="ignore"):
-            results = op.compute(*operands)
+            results: Any = op.compute(*operands)
     except (GieError, ValueError, IndexError, ArithmeticError):
         return None  # a node that fails: it will say so when it runs
-    return [np.asarray(r) for r in (results if isinstance(results, tuple) else (results,))]
+    return [np.asarray(result) for result in as_tuple(results)]
 
 
 def _symbolic(node: Node, operands: Sequence[Array]) -> list[Array] | None:
@@ -137,9 +139,21 @@ def _packed(dims: list[Dim]) -> Array:
 # ── Rules: one per op that occurs in shape computations ─────────────────────────────
 
 
-def _elementwise(function: Callable[..., Any]) -> Rule:
-    ufunc = np.frompyfunc(function, function.__code__.co_argcount, 1)
-    return lambda op, args: np.asarray(ufunc(*args), object)
+def _elementwise(function: Callable[..., Any], operands: int = 2) -> Rule:
+    ufunc: Any = np.frompyfunc(function, operands, 1)
+
+    def rule(op: Any, args: Sequence[Array]) -> Array:
+        return np.asarray(ufunc(*args), object)
+
+    return rule
+
+
+def _add(a: Dim, b: Dim) -> Dim:
+    return a + b
+
+
+def _multiply(a: Dim, b: Dim) -> Dim:
+    return a * b
 
 
 def is_nonnegative(dim: Dim) -> bool:
@@ -188,16 +202,28 @@ def _less(a: Dim, b: Dim) -> bool:
     raise Unknown
 
 
+def _greater(a: Dim, b: Dim) -> bool:
+    return _less(b, a)
+
+
+def _less_equal(a: Dim, b: Dim) -> bool:
+    return not _less(b, a)
+
+
+def _greater_equal(a: Dim, b: Dim) -> bool:
+    return not _less(a, b)
+
+
 def _choose(condition: Any, a: Any, b: Any) -> Any:
     if not isinstance(condition, bool):
         raise Unknown
     return a if condition else b
 
 
-def _truth(value: Any) -> bool:
+def _not(value: Any) -> bool:
     if not isinstance(value, bool):
         raise Unknown
-    return value
+    return not value
 
 
 def _slice(op: Any, args: Sequence[Array]) -> Array:
@@ -246,40 +272,67 @@ def _ints(dims: Sequence[Dim]) -> tuple[int, ...]:
     return tuple(d for d in dims if isinstance(d, int))
 
 
+def _first(op: Any, args: Sequence[Array]) -> Array:
+    """Whole numbers stay what they are."""
+    return args[0]
+
+
+def _reshape(op: Any, args: Sequence[Array]) -> Array:
+    return args[0].reshape(_ints(op.shape))
+
+
+def _expand(op: Any, args: Sequence[Array]) -> Array:
+    return np.broadcast_to(args[0], _ints(op.shape))
+
+
+def _tile(op: Any, args: Sequence[Array]) -> Array:
+    return np.tile(args[0], _ints(op.repeats))
+
+
+def _transpose(op: Any, args: Sequence[Array]) -> Array:
+    return args[0].transpose(op.permutation)
+
+
+def _concat(op: Any, args: Sequence[Array]) -> Array:
+    return np.concatenate(args, op.axis)
+
+
+def _gather(op: Any, args: Sequence[Array]) -> Array:
+    return np.asarray(np.take(args[0], args[1].astype(np.int64), op.axis), object)
+
+
 _RULES: dict[str, Rule] = {
-    "identity": lambda op, args: args[0],
+    "identity": _first,
     "cast": _cast,
-    "floor": lambda op, args: args[0],
-    "ceil": lambda op, args: args[0],
-    "round": lambda op, args: args[0],
-    "reshape": lambda op, args: args[0].reshape(_ints(op.shape)),
-    "expand": lambda op, args: np.broadcast_to(args[0], _ints(op.shape)),
-    "tile": lambda op, args: np.tile(args[0], _ints(op.repeats)),
-    "transpose": lambda op, args: args[0].transpose(op.permutation),
-    "concat": lambda op, args: np.concatenate(args, op.axis),
+    "floor": _first,
+    "ceil": _first,
+    "round": _first,
+    "reshape": _reshape,
+    "expand": _expand,
+    "tile": _tile,
+    "transpose": _transpose,
+    "concat": _concat,
     "slice": _slice,
     "split": _split,
-    "gather": lambda op, args: np.asarray(
-        np.take(args[0], args[1].astype(np.int64), op.axis), object
-    ),
-    "add": _elementwise(lambda a, b: a + b),
-    "sub": _elementwise(lambda a, b: a - b),
-    "mul": _elementwise(lambda a, b: a * b),
-    "mod": _elementwise(lambda a, b: _remainder(a, b)),
-    "div": _elementwise(lambda a, b: _divide(a, b)),
-    "exact_div": _elementwise(lambda a, b: _divide_exactly(a, b)),
-    "neg": _elementwise(lambda a: a * -1),
-    "min": _elementwise(lambda a, b: dim_min(a, b)),
-    "max": _elementwise(lambda a, b: dim_max(a, b)),
-    "equal": _elementwise(lambda a, b: _equal(a, b)),
-    "less": _elementwise(lambda a, b: _less(a, b)),
-    "greater": _elementwise(lambda a, b: _less(b, a)),
-    "less_equal": _elementwise(lambda a, b: not _less(b, a)),
-    "greater_equal": _elementwise(lambda a, b: not _less(a, b)),
-    "not": _elementwise(lambda a: not _truth(a)),
-    "where": _elementwise(lambda c, a, b: _choose(c, a, b)),
-    "reduce_prod": _reduce(lambda a, b: a * b),
-    "reduce_sum": _reduce(lambda a, b: a + b),
+    "gather": _gather,
+    "add": _elementwise(_add),
+    "sub": _elementwise(operator.sub),
+    "mul": _elementwise(_multiply),
+    "div": _elementwise(_divide),
+    "exact_div": _elementwise(_divide_exactly),
+    "mod": _elementwise(_remainder),
+    "neg": _elementwise(operator.neg, 1),
+    "min": _elementwise(dim_min),
+    "max": _elementwise(dim_max),
+    "equal": _elementwise(_equal),
+    "less": _elementwise(_less),
+    "greater": _elementwise(_greater),
+    "less_equal": _elementwise(_less_equal),
+    "greater_equal": _elementwise(_greater_equal),
+    "not": _elementwise(_not, 1),
+    "where": _elementwise(_choose, 3),
+    "reduce_prod": _reduce(_multiply),
+    "reduce_sum": _reduce(_add),
     "reduce_max": _reduce(dim_max),
     "reduce_min": _reduce(dim_min),
 }

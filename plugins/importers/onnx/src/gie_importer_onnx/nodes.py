@@ -106,7 +106,9 @@ def _inline(call: Call, function: FunctionProto, is_open: bool) -> None:
     # A function may leave out what computes an output that the call does not use.
     outputs = zip(call.node.output, function.output, strict=False)
     where = f"the function {call.node.op_type}"
-    _bind(call, [inner.value(formal, where) if actual else None for actual, formal in outputs], mark)
+    _bind(
+        call, [inner.value(formal, where) if actual else None for actual, formal in outputs], mark
+    )
 
 
 def _bind(call: Call, results: Sequence[Value | None], mark: Mark) -> None:

@@ -1,4 +1,4 @@
-"""Order of nodes: ONNX asks for a topological one, not every file has it, and none may have a cycle."""
+"""Order of nodes: ONNX asks for a topological one, but not every file has it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def describe(node: NodeProto) -> str:
     """A node for people: its name or first output, and its type."""
     output = next((name for name in node.output if name), "")
     title = node.name or output
-    return f"node {title!r} ({node.op_type})" if title else f"a node without a name ({node.op_type})"
+    return (
+        f"node {title!r} ({node.op_type})" if title else f"a node without a name ({node.op_type})"
+    )
 
 
 def subgraphs_of(node: NodeProto) -> Iterator[GraphProto]:
@@ -74,7 +76,8 @@ def in_order(nodes: Sequence[NodeProto], known: Iterable[str]) -> list[NodeProto
     try:
         return [nodes[index] for index in sorter.static_order()]
     except CycleError as error:
-        cycle = [describe(nodes[index]) for index in error.args[1][:4]]
+        indices: list[int] = error.args[1][:4]
+        cycle = [describe(nodes[index]) for index in indices]
         raise ModelError(f"the model has a cycle: {' → '.join(cycle)}") from error
 
 
@@ -87,7 +90,9 @@ def _writers(nodes: Sequence[NodeProto], known: set[str]) -> dict[str, int]:
     for node in nodes:
         for name in reads(node):
             if name not in known and name not in writer:
-                raise ModelError(f"{describe(node)} reads {name!r}, which nothing in the model defines")
+                raise ModelError(
+                    f"{describe(node)} reads {name!r}, which nothing in the model defines"
+                )
     return writer
 
 

@@ -1,4 +1,4 @@
-"""Reading a model: from a file, bytes or a live object to a ``ModelProto`` that can be trusted in form.
+"""Reading a model: a file, bytes or a live object as a ``ModelProto`` that is sound in form.
 
 What is checked here needs no understanding of any op: that the bytes are a model,
 that its opsets are known, and that its functions do not call themselves.
@@ -6,18 +6,16 @@ that its opsets are known, and that its functions do not call themselves.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, cast
 
 import onnx
-from google.protobuf.message import DecodeError
-from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, defs
+from google.protobuf.message import DecodeError, Message
+from onnx import ModelProto, TensorProto, defs
 
 from gie_core.builder.importing import ModelError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["ONNX_DOMAIN", "Model", "domain_of", "looks_like_model", "read_model"]
 
@@ -69,7 +67,9 @@ def read_model(source: object) -> Model:
     if isinstance(source, bytes):
         return _checked(_parse(source, "the model"), None, "the model")
     if not isinstance(source, Path):
-        raise ModelError(f"a {type(source).__name__} is no ONNX model; give a path, bytes or a ModelProto")
+        raise ModelError(
+            f"a {type(source).__name__} is no ONNX model; give a path, bytes or a ModelProto"
+        )
     return _checked(_parse(_read(source), str(source)), source.parent, str(source))
 
 
@@ -79,7 +79,10 @@ def _read(path: Path) -> bytes:
             raise ModelError(f"{path} is not a file")
         size = path.stat().st_size
         if size > LARGEST_MODEL:
-            raise ModelError(f"{path} has {size} bytes, but an ONNX file can't have more than {LARGEST_MODEL}; store its weights as external data")
+            raise ModelError(
+                f"{path} has {size} bytes, but an ONNX file can't have more than {LARGEST_MODEL}; "
+                "store its weights as external data"
+            )
         return path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from error
@@ -90,46 +93,48 @@ def _parse(data: bytes, name: str) -> ModelProto:
     try:
         proto.ParseFromString(data)
     except DecodeError as error:
-        raise ModelError(f"{name} is not an ONNX model, or is damaged: it does not parse as one") from error
+        raise ModelError(
+            f"{name} is not an ONNX model, or is damaged: it does not parse as one"
+        ) from error
     return proto
 
 
 def _checked(proto: ModelProto, folder: Path | None, name: str) -> Model:
     if not proto.HasField("graph"):
         raise ModelError(f"{name} is not an ONNX model: it has no graph")
-    _check_texts(proto.graph, name)
-    for function in proto.functions:
-        _check_texts(function, name)
+    _check_texts(proto, name)
     opsets = {domain_of(entry.domain): entry.version for entry in proto.opset_import}
     # Models older than the field (IR version 1 and 2) mean the first opset.
     version = opsets.setdefault(ONNX_DOMAIN, OLDEST_OPSET)
     if not OLDEST_OPSET <= version <= defs.onnx_opset_version():
         raise ModelError(
             f"{name} uses ONNX opset {version}, but the installed onnx {onnx.__version__} knows "
-            f"{OLDEST_OPSET} to {defs.onnx_opset_version()}; upgrade onnx, or save the model with an older opset"
+            f"{OLDEST_OPSET} to {defs.onnx_opset_version()}; "
+            "upgrade onnx, or save the model with an older opset"
         )
     return Model(proto, folder, opsets, name)
 
 
-def _check_texts(graph: GraphProto | FunctionProto, name: str) -> None:
+def _check_texts(proto: ModelProto, name: str) -> None:
     """Names must be text: protobuf hands out those that are not UTF-8 as bytes."""
-    texts: list[object] = [graph.name]
-    for node in graph.node:
-        texts += [node.name, node.op_type, node.domain, *node.input, *node.output]
-        for attribute in node.attribute:
-            texts += [attribute.name, attribute.ref_attr_name]
-            for inner in (attribute.g, *attribute.graphs) if attribute.type in _GRAPHS else ():
-                _check_texts(inner, name)
-    if isinstance(graph, GraphProto):
-        texts += [tensor.name for tensor in graph.initializer]
-        for value in (*graph.input, *graph.output, *graph.value_info):
-            texts.append(value.name)
-            texts += [dim.dim_param for dim in value.type.tensor_type.shape.dim]
-    else:
-        texts += [*graph.input, *graph.output, graph.domain]
-    wrong = next((text for text in texts if not isinstance(text, str)), None)
+    wrong = next((text for text in _texts(proto) if not isinstance(text, str)), None)
     if wrong is not None:
-        raise ModelError(f"{name} is damaged: {wrong!r} is a name that is not UTF-8")
+        raise ModelError(f"{name} is damaged: it holds the text {wrong!r}, which is not UTF-8")
 
 
-_GRAPHS = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
+def _texts(message: Message) -> Iterator[object]:
+    """All texts in a message; of tensors, which may be large, only the names."""
+    if isinstance(message, TensorProto):
+        yield message.name
+        for entry in message.external_data:
+            yield from (entry.key, entry.value)
+        return
+    for field, value in message.ListFields():
+        content: Any = value
+        is_single = isinstance(content, (str, bytes, Message))
+        values: Iterable[Any] = (content,) if is_single else content
+        if field.type == field.TYPE_STRING:
+            yield from values
+        elif field.type == field.TYPE_MESSAGE:
+            for inner in values:
+                yield from _texts(cast("Message", inner))

@@ -7,17 +7,25 @@ are Python lists, absent optionals ``None``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from onnx import AttributeProto, FunctionProto, NodeProto, OperatorSetIdProto, ValueInfoProto, helper, numpy_helper
+from onnx import (
+    AttributeProto,
+    FunctionProto,
+    NodeProto,
+    OperatorSetIdProto,
+    ValueInfoProto,
+    helper,
+    numpy_helper,
+)
 from onnx.reference import ReferenceEvaluator
 
 from gie_core.builder.kernels import Kernel, Support
 from gie_core.ir.attribute import FrozenArray
 from gie_core.ir.graph import Node
 from gie_core.ir.op import Op
-from gie_core.ir.types import DType, TensorType, Type
+from gie_core.ir.types import Array, DType, TensorType, Type
 from gie_core.ops.foreign import Foreign
 from gie_core.ops.run import ExecutionError
 from gie_core.runtime.target import Target
@@ -39,12 +47,14 @@ class OnnxReferenceProvider:
         try:
             _evaluator(node)
         except Exception as error:  # noqa: BLE001 - onnx raises errors of many kinds: it can't run the node
-            return Support.no(f"onnx.reference cannot run {node.op.domain}::{node.op.op}: {_first_line(error)}")
+            return Support.no(
+                f"onnx.reference cannot run {node.op.domain}::{node.op.op}: {_first_line(error)}"
+            )
         return Support.yes()
 
     def kernel(self, node: Node, target: Target) -> Kernel:
         """A function that evaluates the node; the evaluator is made once."""
-        evaluator = _evaluator(node)
+        evaluator: Any = _evaluator(node)
         types = [result.type for result in node.results]
         names = _operand_names(node)
 
@@ -53,13 +63,17 @@ class OnnxReferenceProvider:
             feeds = {name: value for name, value in zip(names, padded, strict=True) if name}
             try:
                 with np.errstate(all="ignore"):
-                    results = evaluator.run(None, feeds)
-            except Exception as error:  # whatever onnx.reference raises becomes one error that names the node
+                    results: list[Any] = evaluator.run(None, feeds)
+            except Exception as error:  # whatever it raises becomes one error that names the node
                 where = ", ".join(node.sources) or node.results[0].name
-                raise ExecutionError(f"onnx.reference fails at {where}: {_first_line(error)}") from error
+                raise ExecutionError(
+                    f"onnx.reference fails at {where}: {_first_line(error)}"
+                ) from error
             if isinstance(op, Foreign) and op.op == "Optional":
                 results = results[0]  # the reference wraps what the optional holds in a list
-            return tuple(_from_onnx(value, type_) for value, type_ in zip(results, types, strict=True))
+            return tuple(
+                _from_onnx(value, type_) for value, type_ in zip(results, types, strict=True)
+            )
 
         return run
 
@@ -74,7 +88,9 @@ def _evaluator(node: Node) -> ReferenceEvaluator:
     domain = "" if op.domain == ONNX_DOMAIN else op.domain
     proto = NodeProto(op_type=op.op, domain=domain, input=formal, output=outputs)
     proto.attribute.extend(
-        _attribute(name, value) for name, value in op.attributes.items() if not name.startswith("gie.")
+        _attribute(name, value)
+        for name, value in op.attributes.items()
+        if not name.startswith("gie.")
     )
     graph = helper.make_graph(
         [proto],
@@ -92,7 +108,10 @@ def _operand_names(node: Node) -> list[str]:
     assert isinstance(node.op, Foreign)
     captures: tuple[str, ...] = node.op.attributes.get(CAPTURES, ())
     formal = node.operands[: len(node.operands) - len(captures)]
-    return [*("" if value is None else f"input {index}" for index, value in enumerate(formal)), *captures]
+    return [
+        *("" if value is None else f"input {index}" for index, value in enumerate(formal)),
+        *captures,
+    ]
 
 
 def _opsets(op: Foreign) -> dict[str, int]:
@@ -122,9 +141,10 @@ def _from_onnx(value: Any, type_: Type) -> Any:
 
 def _as_list(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
-        return [_as_list(item) for item in value]
-    if isinstance(value, np.ndarray) and value.dtype.kind == "U":
-        return value.astype(object)
+        return [_as_list(item) for item in cast("Sequence[Any]", value)]
+    if isinstance(value, np.ndarray):
+        array = cast("Array", value)
+        return array.astype(object) if DType.of(array.dtype) is DType.STR else array
     return value
 
 

@@ -30,7 +30,9 @@ class Session:
     report: ImportReport
     folder: Path | None = None
     symbols: Symbols = field(default_factory=Symbols)
-    functions: Mapping[tuple[str, str, str], FunctionProto] = field(default_factory=dict[tuple[str, str, str], FunctionProto])
+    functions: Mapping[tuple[str, str, str], FunctionProto] = field(
+        default_factory=dict[tuple[str, str, str], FunctionProto]
+    )
     """The model's own functions by domain, name and overload."""
 
     def array(self, tensor: TensorProto, where: str) -> Array:
@@ -79,7 +81,9 @@ class Builder:
             self.known.update(zip(node.results, results, strict=True))
         return node
 
-    def emit(self, op: str, *operands: Value | None, sources: Iterable[str], name: str, **attributes: Any) -> Node:
+    def emit(
+        self, op: str, *operands: Value | None, sources: Iterable[str], name: str, **attributes: Any
+    ) -> Node:
         """Append a node of one of the core's ops, by its name."""
         return self.add(core_ops()[op](**attributes), *operands, sources=sources, name=name)
 
@@ -98,7 +102,9 @@ class Builder:
     def mark(self) -> Mark:
         """The present state, for ``rollback``."""
         report = self.session.report
-        return Mark(len(self._nodes), len(self._constants), report.native.copy(), len(report.foreign))
+        return Mark(
+            len(self._nodes), len(self._constants), report.native.copy(), len(report.foreign)
+        )
 
     def rollback(self, mark: Mark) -> None:
         """Remove all nodes and constants that were added since the mark, and what was reported."""

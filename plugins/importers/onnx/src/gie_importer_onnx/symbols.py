@@ -55,10 +55,15 @@ class Symbols:
         by_name = {value.name: value for value in inputs}
         for name, shape in shapes.items():
             if name not in by_name:
-                raise GieError(f"shapes names {name!r}, but the model's inputs are {', '.join(by_name)}")
+                raise GieError(
+                    f"shapes names {name!r}, but the model's inputs are {', '.join(by_name)}"
+                )
             proto = by_name[name].type.tensor_type
             if proto.HasField("shape") and len(proto.shape.dim) != len(shape):
-                raise GieError(f"shapes gives {name!r} {len(shape)} dimensions, but the model {len(proto.shape.dim)}")
+                raise GieError(
+                    f"shapes gives {name!r} {len(shape)} dimensions, but the model "
+                    f"{len(proto.shape.dim)}"
+                )
             for dim, extent in zip(proto.shape.dim, shape, strict=False):
                 if extent is not None:
                     self._fix(name, dim, extent)
@@ -70,7 +75,9 @@ class Symbols:
         elif dim.dim_param:
             known = self._named.setdefault(dim.dim_param, extent)
         if known != extent:
-            raise GieError(f"shapes gives a dimension of {name!r} the extent {extent}, but it is {known}")
+            raise GieError(
+                f"shapes gives a dimension of {name!r} the extent {extent}, but it is {known}"
+            )
 
     def input_type(self, value: ValueInfoProto, shapes: ShapeOption) -> Type:
         """The type of an input; ``fix`` must have seen ``shapes``.
@@ -81,7 +88,9 @@ class Symbols:
         type_ = self.type_of(value.type, f"the input {value.name!r}", value.name)
         if value.name not in shapes or not isinstance(type_, TensorType):
             return type_
-        dims = type_.shape or tuple(self.fresh(f"{value.name}_{i}") for i in range(len(shapes[value.name])))
+        dims = type_.shape or tuple(
+            self.fresh(f"{value.name}_{i}") for i in range(len(shapes[value.name]))
+        )
         fixed = (d if n is None else n for d, n in zip(dims, shapes[value.name], strict=True))
         return TensorType(type_.dtype, tuple(fixed))
 
@@ -111,7 +120,9 @@ class Symbols:
             case None:
                 raise ModelError(f"{where} has no type")
             case kind:
-                raise ModelError(f"{where} is a {kind.removesuffix('_type')}, which GIE does not have")
+                raise ModelError(
+                    f"{where} is a {kind.removesuffix('_type')}, which GIE does not have"
+                )
 
     def _dim(self, dim: TensorShapeProto.Dimension, hint: str) -> Dim:
         if dim.HasField("dim_value") and dim.dim_value >= 0:

@@ -93,17 +93,23 @@ def array_of(tensor: TensorProto, where: str, folder: Path | None = None) -> Arr
     if any(extent < 0 for extent in shape):
         raise ModelError(f"{where} has the negative extent {min(shape)}")
     if tensor.HasField("segment"):
-        raise ModelError(f"{where} is stored in segments, which GIE does not read; save the model again")
+        raise ModelError(
+            f"{where} is stored in segments, which GIE does not read; save the model again"
+        )
     try:
         return _content(tensor, dtype, shape, where, folder)
     except (ValueError, OverflowError) as error:  # an extent beyond what NumPy can address
         raise ModelError(f"{where} cannot be read: {error}") from error
 
 
-def _content(tensor: TensorProto, dtype: DType, shape: tuple[int, ...], where: str, folder: Path | None) -> Array:
+def _content(
+    tensor: TensorProto, dtype: DType, shape: tuple[int, ...], where: str, folder: Path | None
+) -> Array:
     count = math.prod(shape)
     if tensor.data_location == TensorProto.EXTERNAL:
-        return _decode(read_external(tensor, _byte_count(dtype, count), where, folder), dtype, shape)
+        return _decode(
+            read_external(tensor, _byte_count(dtype, count), where, folder), dtype, shape
+        )
     if dtype is DType.STR:
         _check_size(len(tensor.string_data), count, "strings", where, shape)
         texts = [text.decode("utf-8", "surrogateescape") for text in tensor.string_data]
@@ -115,7 +121,9 @@ def _content(tensor: TensorProto, dtype: DType, shape: tuple[int, ...], where: s
     return _typed_content(tensor, dtype, shape, count, where)
 
 
-def _typed_content(tensor: TensorProto, dtype: DType, shape: tuple[int, ...], count: int, where: str) -> Array:
+def _typed_content(
+    tensor: TensorProto, dtype: DType, shape: tuple[int, ...], count: int, where: str
+) -> Array:
     """Data in one of the typed fields: small types sit in ``int32_data``, one an entry."""
     match dtype:
         case DType.F32 | DType.C64:
@@ -129,7 +137,9 @@ def _typed_content(tensor: TensorProto, dtype: DType, shape: tuple[int, ...], co
             field, stored = tensor.uint64_data, np.uint64
         case _:
             field, stored = tensor.int32_data, np.int32
-    expected = count * 2 if dtype.is_complex else _byte_count(dtype, count) if dtype.bits < 8 else count
+    expected = (
+        count * 2 if dtype.is_complex else _byte_count(dtype, count) if dtype.bits < 8 else count
+    )
     _check_size(len(field), expected, "values", where, shape)
     values = np.array(field, stored)
     if dtype.is_complex:
@@ -141,7 +151,11 @@ def _typed_content(tensor: TensorProto, dtype: DType, shape: tuple[int, ...], co
     if dtype.bits < 8:
         return _decode(values.astype(np.uint8), dtype, shape)
     if dtype.bits < 32:  # the bit patterns of small floats
-        return values.astype(np.uint16 if dtype.bits == 16 else np.uint8).view(dtype.numpy).reshape(shape)
+        return (
+            values.astype(np.uint16 if dtype.bits == 16 else np.uint8)
+            .view(dtype.numpy)
+            .reshape(shape)
+        )
     return values.reshape(shape)
 
 
@@ -169,8 +183,8 @@ def _byte_count(dtype: DType, count: int) -> int:
 def _check_size(held: int, needed: int, unit: str, where: str, shape: tuple[int, ...]) -> None:
     if held != needed:
         raise ModelError(
-            f"{where} claims the shape {list(shape)}, which takes {needed} {unit}, but holds {held}; "
-            "the file is damaged"
+            f"{where} claims the shape {list(shape)}, which takes {needed} {unit}, "
+            f"but holds {held}; the file is damaged"
         )
 
 
@@ -192,7 +206,9 @@ def dense_array_of(sparse: SparseTensorProto, where: str) -> Array:
         dense = np.zeros(math.prod(shape), values.dtype)
         dense[linear] = values
     except (ValueError, IndexError) as error:
-        raise ModelError(f"the indices of {where} do not fit its shape {list(shape)}: {error}") from error
+        raise ModelError(
+            f"the indices of {where} do not fit its shape {list(shape)}: {error}"
+        ) from error
     return dense.reshape(shape)
 
 

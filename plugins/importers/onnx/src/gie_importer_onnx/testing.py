@@ -21,7 +21,14 @@ from gie_importer_onnx.importer import OnnxImporter
 from gie_importer_onnx.reference import OnnxReferenceProvider
 from gie_importer_onnx.tensors import ELEMENT_TYPES, array_of
 
-__all__ = ["Constant", "check_node", "compare_with_peer", "load_tensor", "node_model", "run_imported"]
+__all__ = [
+    "Constant",
+    "check_node",
+    "compare_with_peer",
+    "load_tensor",
+    "node_model",
+    "run_imported",
+]
 
 
 def run_imported(imported: Imported, *inputs: Any) -> list[Any]:
@@ -119,30 +126,18 @@ def _run_peer(model: ModelProto, inputs: Sequence[Any], peer: str) -> list[Any]:
     feeds = dict(zip(names, inputs, strict=True))
     if peer == "reference":
         with np.errstate(all="ignore"):
-            return list(ReferenceEvaluator(model).run(None, feeds))
+            evaluator: Any = ReferenceEvaluator(model)
+            return list(evaluator.run(None, feeds))
     import onnxruntime  # a peer: only where tests ask for it
 
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session: Any = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
     return list(session.run(None, feeds))
 
 
 def _inputs(operands: Sequence[Any]) -> list[Any]:
     return [o for o in operands if o is not None and not isinstance(o, Constant)]
-
-
-def run_imported(imported: Imported, *inputs: Any) -> list[Any]:
-    """The outputs of an imported model by the reference of each op, and by ``onnx.reference``."""
-    providers = [
-        NamedProvider("onnx-reference", OnnxReferenceProvider()),
-        NamedProvider("reference", ReferenceProvider()),
-    ]
-    plan, _ = plan_graph(imported.graph, HOST, providers)
-    return HostExecutor(plan).run(inputs)
-
-
-def load_tensor(path: Path) -> Array:
-    """The array in a file that holds a serialized ``TensorProto``."""
-    return array_of(TensorProto.FromString(path.read_bytes()), path.name)
 
 
 def node_model(
@@ -173,12 +168,18 @@ def node_model(
         for name, array in given
         if name and not isinstance(array, Constant)
     ]
-    constants = [numpy_helper.from_array(np.asarray(c.data), name) for name, c in given if isinstance(c, Constant)]
+    constants = [
+        numpy_helper.from_array(np.asarray(c.data), name)
+        for name, c in given
+        if isinstance(c, Constant)
+    ]
     results = [f"y{index}" for index in range(outputs)]
     node = helper.make_node(op, names, results, domain=domain, **attributes)
     declared = [helper.make_empty_tensor_value_info(name) for name in results]
     graph = helper.make_graph([node], op, inputs, declared, constants)
-    imports = [helper.make_opsetid("", opset)] + ([helper.make_opsetid(domain, 1)] if domain else [])
+    imports = [helper.make_opsetid("", opset)] + (
+        [helper.make_opsetid(domain, 1)] if domain else []
+    )
     # An IR version that older peers read too.
     return helper.make_model(graph, opset_imports=imports, ir_version=8)
 

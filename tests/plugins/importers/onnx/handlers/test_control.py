@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx.parser
 import pytest
+
 from gie_importer_onnx.importer import OnnxImporter
 from gie_importer_onnx.testing import compare_with_peer
 
@@ -43,7 +44,10 @@ def test_if_with_a_known_condition_keeps_one_branch() -> None:
       extent = Gather (shape, zero)
       c = Equal (extent, one)
       y = If (c) <
-        then_branch = t () => (float[a] p) { ax = Constant <value = int64[1] {0}> ()  p = Squeeze (x, ax) },
+        then_branch = t () => (float[a] p) {
+          axes = Constant <value = int64[1] {0}> ()
+          p = Squeeze (x, axes)
+        },
         else_branch = e () => (float[a, b] q) { q = Identity (x) }
       >
     }"""
@@ -86,7 +90,10 @@ def test_loop_stops_when_its_condition_says_so() -> None:
       limit = Constant <value = float {100.0}> ()
       yes = Constant <value = bool {1}> ()
       y = Loop ("", yes, x) <
-        body = b (int64 i, bool go, float v) => (bool on, float w) { w = Add (v, v)  on = Less (w, limit) }
+        body = b (int64 i, bool go, float v) => (bool on, float w) {
+          w = Add (v, v)
+          on = Less (w, limit)
+        }
       >
     }"""
     compare_with_peer(model(text), [np.array(3, np.float32)])
@@ -102,7 +109,7 @@ def test_a_carried_tensor_may_grow() -> None:
         }
       >
     }"""
-    compare_with_peer(model(text), [np.array(3), np.float32([1, 2])])
+    compare_with_peer(model(text), [np.array(3), np.array([1, 2], np.float32)])
 
 
 def test_a_body_that_needs_the_extent_of_an_outer_value_captures_one_that_tells_it() -> None:
@@ -124,7 +131,10 @@ SCAN = """g (float[3] state, float[2, 3] x) => (last, all) {
 }"""
 
 
-@pytest.mark.parametrize("attributes", ["", "scan_input_directions = [1],", "scan_output_directions = [1], scan_output_axes = [1],"])
+@pytest.mark.parametrize(
+    "attributes",
+    ["", "scan_input_directions = [1],", "scan_output_directions = [1], scan_output_axes = [1],"],
+)
 def test_scan_becomes_a_loop(attributes: str) -> None:
     imported = compare_with_peer(model(SCAN % attributes), [X[0], X])
     assert "loop" in {node.op.name for node in imported.graph.nodes}
@@ -135,10 +145,15 @@ def test_a_foreign_node_keeps_its_graphs_and_captures() -> None:
     text = """g (int32 n, float[2, 3] x) => (float[2, 3] y) {
       yes = Constant <value = bool {1}> ()
       y = Loop (n, yes, x) <
-        body = b (int64 i, bool go, float[2, 3] v) => (bool on, float[2, 3] w) { on = Identity (go)  w = Add (v, x) }
+        body = b (int64 i, bool go, float[2, 3] v) => (bool on, float[2, 3] w) {
+          on = Identity (go)
+          w = Add (v, x)
+        }
       >
     }"""
-    imported = compare_with_peer(model(text), [np.array(2, np.int32), X], native=False, peer="reference")
+    imported = compare_with_peer(
+        model(text), [np.array(2, np.int32), X], native=False, peer="reference"
+    )
     (node,) = [node for node in imported.graph.nodes if node.op.name == "foreign"]
     assert [v.name if v else "" for v in node.operands] == ["n", "yes", "x", "x"]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from gie_importer_onnx.testing import Constant, check_node
 
 RNG = np.random.default_rng(0)
@@ -59,7 +60,9 @@ def test_conv_transpose(attributes: dict[str, Any], symbolic: bool, opset: int) 
 
 def test_conv_integer() -> None:
     zero = Constant(np.uint8(7))
-    check_node("ConvInteger", u8(1, 2, 5, 5), Constant(u8(3, 2, 3, 3)), zero, opset=10, pads=[1, 1, 1, 1])
+    check_node(
+        "ConvInteger", u8(1, 2, 5, 5), Constant(u8(3, 2, 3, 3)), zero, opset=10, pads=[1, 1, 1, 1]
+    )
 
 
 POOLS: list[dict[str, Any]] = [
@@ -69,7 +72,7 @@ POOLS: list[dict[str, Any]] = [
     {"kernel_shape": [3, 2], "auto_pad": "SAME_LOWER", "strides": [2, 2]},
     {"kernel_shape": [3, 2], "auto_pad": "VALID", "strides": [2, 2]},
 ]
-CEIL = {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}
+CEIL: dict[str, Any] = {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}
 
 
 @pytest.mark.parametrize("attributes", POOLS)
@@ -89,12 +92,16 @@ def test_dilated_max_pool() -> None:
 
 
 def test_average_over_padding() -> None:
-    check_node("AveragePool", f32(1, 1, 5), opset=7, kernel_shape=[3], pads=[1, 1], count_include_pad=1)
+    check_node(
+        "AveragePool", f32(1, 1, 5), opset=7, kernel_shape=[3], pads=[1, 1], count_include_pad=1
+    )
 
 
 @pytest.mark.parametrize("order", [0, 1])
 def test_indices_of_maxima(order: int) -> None:
-    check_node("MaxPool", f32(2, 2, 5, 6), opset=11, outputs=2, kernel_shape=[2, 2], storage_order=order)
+    check_node(
+        "MaxPool", f32(2, 2, 5, 6), opset=11, outputs=2, kernel_shape=[2, 2], storage_order=order
+    )
 
 
 @pytest.mark.parametrize("op", ["GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"])

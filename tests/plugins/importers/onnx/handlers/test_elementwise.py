@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto
+
 from gie_importer_onnx.importer import OnnxImporter
 from gie_importer_onnx.testing import Constant, check_node, node_model, run_imported
-from onnx import TensorProto
 
 RNG = np.random.default_rng(1)
 
@@ -29,7 +30,10 @@ POSITIVE = np.abs(f32(2, 3)) + 0.1
 UNIT = np.tanh(f32(2, 3))
 
 
-@pytest.mark.parametrize("op", ["Abs", "Ceil", "Exp", "Floor", "Neg", "Round", "Sign", "Erf", "Sin", "Cosh", "Atan", "IsNaN"])
+@pytest.mark.parametrize(
+    "op",
+    ["Abs", "Ceil", "Exp", "Floor", "Neg", "Round", "Sign", "Erf", "Sin", "Cosh", "Atan", "IsNaN"],
+)
 def test_functions(op: str) -> None:
     check_node(op, f32(2, 3), opset=13)
 
@@ -45,21 +49,23 @@ def test_functions_of_small_numbers(op: str) -> None:
 
 
 @pytest.mark.parametrize("op", ["Add", "Sub", "Mul", "Div"])
-@pytest.mark.parametrize(("a", "b"), [((2, 3), (2, 3)), ((2, 3), (3,)), ((2, 1, 4), (3, 1)), ((), (2,))])
+@pytest.mark.parametrize(
+    ("a", "b"), [((2, 3), (2, 3)), ((2, 3), (3,)), ((2, 1, 4), (3, 1)), ((), (2,))]
+)
 @pytest.mark.parametrize("opset", [7, 14])
 def test_arithmetic(op: str, a: tuple[int, ...], b: tuple[int, ...], opset: int) -> None:
     check_node(op, f32(*a), f32(*b), opset=opset, symbolic=a == b)
 
 
-@pytest.mark.parametrize(
-    ("b", "axis"), [((3,), 1), ((3, 4), 1), ((2, 3), 0), ((4,), -1)]
-)
+@pytest.mark.parametrize(("b", "axis"), [((3,), 1), ((3, 4), 1), ((2, 3), 0), ((4,), -1)])
 def test_broadcasting_before_opset_7_begins_at_an_axis(b: tuple[int, ...], axis: int) -> None:
     # No peer runs these any more: b with ones behind it is what they meant.
     a, operand = f32(2, 3, 4), f32(*b)
     imported = OnnxImporter().load(node_model("Add", [a, operand], 6, broadcast=1, axis=axis))
     behind = (1,) * (3 - axis % 3 - len(b))
-    np.testing.assert_array_equal(run_imported(imported, a, operand)[0], a + operand.reshape(*b, *behind))
+    np.testing.assert_array_equal(
+        run_imported(imported, a, operand)[0], a + operand.reshape(*b, *behind)
+    )
 
 
 @pytest.mark.parametrize("op", ["Add", "Sub", "Mul", "Div", "Mod"])
@@ -75,7 +81,9 @@ def test_any_number_of_operands(op: str, count: int) -> None:
 
 @pytest.mark.parametrize("op", ["Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual"])
 def test_comparisons(op: str) -> None:
-    check_node(op, i64(4, 5).astype(np.float32), i64(5).astype(np.float32), opset=16, symbolic=False)
+    check_node(
+        op, i64(4, 5).astype(np.float32), i64(5).astype(np.float32), opset=16, symbolic=False
+    )
 
 
 @pytest.mark.parametrize("op", ["And", "Or", "Xor"])
@@ -108,19 +116,21 @@ def test_pow_of_mixed_types() -> None:
 
 @pytest.mark.parametrize("opset", [7, 10])
 @pytest.mark.parametrize("bounds", [{}, {"min": -0.5}, {"max": 0.5}, {"min": -0.5, "max": 0.25}])
-def test_clip_by_attributes(bounds: dict[str, float], opset: int) -> None:
+def test_clip_by_attributes(bounds: dict[str, Any], opset: int) -> None:
     check_node("Clip", f32(3, 4), opset=opset, **bounds)
 
 
 @pytest.mark.parametrize("opset", [11, 13])
 def test_clip_by_operands(opset: int) -> None:
-    check_node("Clip", f32(3, 4), Constant(np.float32(-0.5)), Constant(np.float32(0.3)), opset=opset)
+    check_node(
+        "Clip", f32(3, 4), Constant(np.float32(-0.5)), Constant(np.float32(0.3)), opset=opset
+    )
     check_node("Clip", f32(3, 4), None, np.asarray(0.3, np.float32), opset=opset)
 
 
 @pytest.mark.parametrize("which", [{}, {"detect_negative": 0}, {"detect_positive": 0}])
-def test_is_inf(which: dict[str, int]) -> None:
-    check_node("IsInf", np.float32([1, np.inf, -np.inf, np.nan]), opset=10, **which)
+def test_is_inf(which: dict[str, Any]) -> None:
+    check_node("IsInf", np.array([1, np.inf, -np.inf, np.nan], np.float32), opset=10, **which)
 
 
 def test_where() -> None:
@@ -194,11 +204,23 @@ def test_prelu() -> None:
 @pytest.mark.parametrize("transposed", [(0, 0), (0, 1), (1, 0), (1, 1)])
 def test_gemm(transposed: tuple[int, int], alpha: float, beta: float) -> None:
     a, b = f32(*(4, 3) if transposed[0] else (3, 4)), f32(*(5, 4) if transposed[1] else (4, 5))
-    flags = {"transA": transposed[0], "transB": transposed[1]}
-    check_node("Gemm", a, Constant(b), Constant(f32(5)), opset=11, symbolic=False, alpha=alpha, beta=beta, **flags)
+    flags: dict[str, Any] = {"transA": transposed[0], "transB": transposed[1]}
+    check_node(
+        "Gemm",
+        a,
+        Constant(b),
+        Constant(f32(5)),
+        opset=11,
+        symbolic=False,
+        alpha=alpha,
+        beta=beta,
+        **flags,
+    )
 
 
-@pytest.mark.parametrize(("a", "b"), [((3, 4), (4, 5)), ((2, 1, 3, 4), (6, 4, 2)), ((4,), (4, 2)), ((4,), (4,))])
+@pytest.mark.parametrize(
+    ("a", "b"), [((3, 4), (4, 5)), ((2, 1, 3, 4), (6, 4, 2)), ((4,), (4, 2)), ((4,), (4,))]
+)
 def test_matmul(a: tuple[int, ...], b: tuple[int, ...]) -> None:
     check_node("MatMul", f32(*a), f32(*b), opset=13, symbolic=False)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from gie_importer_onnx.testing import Constant, check_node
 
 RNG = np.random.default_rng(3)
@@ -26,12 +27,21 @@ def test_gather(axis: int, indices: Any) -> None:
 
 
 def test_gather_elements() -> None:
-    check_node("GatherElements", f32(3, 3), np.array([[0, -1, 2], [2, 0, 0]]), opset=11, axis=1, symbolic=False)
+    check_node(
+        "GatherElements",
+        f32(3, 3),
+        np.array([[0, -1, 2], [2, 0, 0]]),
+        opset=11,
+        axis=1,
+        symbolic=False,
+    )
 
 
 def test_gather_nd() -> None:
     check_node("GatherND", f32(2, 3, 4), np.array([[0, 1], [1, 2]]), opset=11, symbolic=False)
-    check_node("GatherND", f32(2, 3, 4), np.array([[1], [2]]), opset=12, symbolic=False, batch_dims=1)
+    check_node(
+        "GatherND", f32(2, 3, 4), np.array([[1], [2]]), opset=12, symbolic=False, batch_dims=1
+    )
 
 
 @pytest.mark.parametrize(("op", "opset"), [("Scatter", 9), ("ScatterElements", 11)])
@@ -42,8 +52,25 @@ def test_scatter_elements(op: str, opset: int) -> None:
 @pytest.mark.parametrize("reduction", ["add", "mul", "max"])
 def test_scatter_with_reduction(reduction: str) -> None:
     twice = np.array([[1, 1]])
-    check_node("ScatterElements", f32(2, 3), twice, f32(1, 2), opset=18, axis=1, symbolic=False, reduction=reduction)
-    check_node("ScatterND", f32(4, 2), np.array([[1], [1]]), f32(2, 2), opset=18, symbolic=False, reduction=reduction)
+    check_node(
+        "ScatterElements",
+        f32(2, 3),
+        twice,
+        f32(1, 2),
+        opset=18,
+        axis=1,
+        symbolic=False,
+        reduction=reduction,
+    )
+    check_node(
+        "ScatterND",
+        f32(4, 2),
+        np.array([[1], [1]]),
+        f32(2, 2),
+        opset=18,
+        symbolic=False,
+        reduction=reduction,
+    )
 
 
 def test_scatter_nd() -> None:
@@ -52,7 +79,14 @@ def test_scatter_nd() -> None:
 
 @pytest.mark.parametrize("axis", [-1, 0, 1])
 def test_one_hot(axis: int) -> None:
-    check_node("OneHot", np.array([0, 2, -1, 7]), ints(4), Constant(np.float32([-1, 2])), opset=11, axis=axis)
+    check_node(
+        "OneHot",
+        np.array([0, 2, -1, 7]),
+        ints(4),
+        Constant(np.array([-1, 2], np.float32)),
+        opset=11,
+        axis=axis,
+    )
 
 
 @pytest.mark.parametrize("largest", [0, 1])
@@ -67,12 +101,16 @@ def test_top_k_by_attribute() -> None:
 
 @pytest.mark.parametrize(("exclusive", "reverse"), [(0, 0), (0, 1), (1, 0), (1, 1)])
 def test_cum_sum(exclusive: int, reverse: int) -> None:
-    check_node("CumSum", f32(3, 4), Constant(np.int64(-1)), opset=11, exclusive=exclusive, reverse=reverse)
+    check_node(
+        "CumSum", f32(3, 4), Constant(np.int64(-1)), opset=11, exclusive=exclusive, reverse=reverse
+    )
 
 
 @pytest.mark.parametrize("op", ["ArgMax", "ArgMin"])
-@pytest.mark.parametrize("attributes", [{}, {"axis": -1, "keepdims": 0}, {"axis": 1, "select_last_index": 1}])
-def test_arg_extrema(op: str, attributes: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "attributes", [{}, {"axis": -1, "keepdims": 0}, {"axis": 1, "select_last_index": 1}]
+)
+def test_arg_extrema(op: str, attributes: dict[str, Any]) -> None:
     check_node(op, RNG.integers(0, 3, (3, 4)).astype(np.float32), opset=13, **attributes)
 
 
@@ -81,8 +119,10 @@ def test_nonzero() -> None:
 
 
 @pytest.mark.parametrize("attributes", [{}, {"axis": 1}, {"axis": -2}])
-def test_compress(attributes: dict[str, int]) -> None:
-    check_node("Compress", f32(3, 4), np.array([True, False, True]), opset=11, symbolic=False, **attributes)
+def test_compress(attributes: dict[str, Any]) -> None:
+    check_node(
+        "Compress", f32(3, 4), np.array([True, False, True]), opset=11, symbolic=False, **attributes
+    )
 
 
 def test_reverse_sequence() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from gie_importer_onnx.testing import Constant, check_node
 
 RNG = np.random.default_rng(4)
@@ -21,13 +22,26 @@ def weights(*shape: int) -> Constant:
 
 @pytest.mark.parametrize("opset", [7, 9, 14, 15])
 def test_batch_norm(opset: int) -> None:
-    check_node("BatchNormalization", f32(2, 3, 4, 4), *(weights(3) for _ in range(4)), opset=opset, epsilon=1e-3)
+    check_node(
+        "BatchNormalization",
+        f32(2, 3, 4, 4),
+        *(weights(3) for _ in range(4)),
+        opset=opset,
+        epsilon=1e-3,
+    )
 
 
 def test_batch_norm_in_training_mode_is_foreign() -> None:
     operands = (f32(2, 3, 4), *(weights(3) for _ in range(4)))
     check_node(
-        "BatchNormalization", *operands, opset=14, outputs=3, native=False, peer="reference", symbolic=False, training_mode=1
+        "BatchNormalization",
+        *operands,
+        opset=14,
+        outputs=3,
+        native=False,
+        peer="reference",
+        symbolic=False,
+        training_mode=1,
     )
 
 
@@ -48,7 +62,9 @@ def test_layer_norm_with_its_statistics_by_its_definition() -> None:
 @pytest.mark.parametrize(("opset", "extent"), [(18, 2), (21, 6)])
 def test_group_norm(opset: int, extent: int) -> None:
     operands = (f32(2, 6, 4), weights(extent), weights(extent))
-    check_node("GroupNormalization", *operands, opset=opset, peer="reference", symbolic=False, num_groups=2)
+    check_node(
+        "GroupNormalization", *operands, opset=opset, peer="reference", symbolic=False, num_groups=2
+    )
 
 
 def test_rms_norm() -> None:
@@ -78,12 +94,20 @@ def test_softmax_took_all_axes_from_one_on_before_opset_13(op: str, opset: int, 
 @pytest.mark.parametrize("scales", [(1, 1, 2, 3), (1, 1, 0.5, 0.5)])
 @pytest.mark.parametrize("mode", ["nearest", "linear"])
 def test_resize_of_opset_10(scales: tuple[float, ...], mode: str) -> None:
-    check_node("Resize", f32(1, 2, 4, 6), Constant(np.float32(scales)), opset=10, mode=mode)
+    check_node(
+        "Resize", f32(1, 2, 4, 6), Constant(np.array(scales, np.float32)), opset=10, mode=mode
+    )
 
 
 def test_upsample() -> None:
     check_node("Upsample", f32(1, 2, 3, 4), opset=7, scales=[1.0, 1.0, 2.0, 3.0])
-    check_node("Upsample", f32(1, 2, 3, 4), Constant(np.float32([1, 1, 2, 2])), opset=9, mode="linear")
+    check_node(
+        "Upsample",
+        f32(1, 2, 3, 4),
+        Constant(np.array([1, 1, 2, 2], np.float32)),
+        opset=9,
+        mode="linear",
+    )
 
 
 COORDINATES = ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"]
@@ -93,9 +117,15 @@ COORDINATES = ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"
 @pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
 @pytest.mark.parametrize("scales", [(1, 1, 2, 2), (1, 1, 0.75, 0.6)])
 def test_resize_by_scales(coordinates: str, mode: str, scales: tuple[float, ...]) -> None:
-    operands = (f32(1, 2, 4, 5), None, Constant(np.float32(scales)))
+    operands = (f32(1, 2, 4, 5), None, Constant(np.array(scales, np.float32)))
     check_node(
-        "Resize", *operands, opset=13, symbolic=scales[2] == 2, rtol=1e-4, coordinate_transformation_mode=coordinates, mode=mode
+        "Resize",
+        *operands,
+        opset=13,
+        symbolic=scales[2] == 2,
+        rtol=1e-4,
+        coordinate_transformation_mode=coordinates,
+        mode=mode,
     )
 
 
@@ -108,13 +138,27 @@ def test_resize_to_sizes(nearest: str) -> None:
 @pytest.mark.parametrize("policy", ["not_larger", "not_smaller"])
 def test_resize_that_keeps_the_aspect_ratio(policy: str) -> None:
     operands = (f32(1, 2, 4, 5), None, None, Constant(np.array([9, 7])))
-    check_node("Resize", *operands, opset=18, peer="reference", symbolic=False, keep_aspect_ratio_policy=policy, axes=[2, 3])
+    check_node(
+        "Resize",
+        *operands,
+        opset=18,
+        peer="reference",
+        symbolic=False,
+        keep_aspect_ratio_policy=policy,
+        axes=[2, 3],
+    )
 
 
 def test_resize_crops() -> None:
-    roi = Constant(np.float32([0, 0, 0.2, 0.4, 1, 1, 0.6, 1.3]))
+    roi = Constant(np.array([0, 0, 0.2, 0.4, 1, 1, 0.6, 1.3], np.float32))
     operands = (f32(1, 1, 5, 6), roi, None, Constant(np.array([1, 1, 3, 4])))
     check_node(
-        "Resize", *operands, opset=13, symbolic=False, mode="linear", rtol=1e-4, extrapolation_value=9.0,
+        "Resize",
+        *operands,
+        opset=13,
+        symbolic=False,
+        mode="linear",
+        rtol=1e-4,
+        extrapolation_value=9.0,
         coordinate_transformation_mode="tf_crop_and_resize",
     )

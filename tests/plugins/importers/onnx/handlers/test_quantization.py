@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from gie_importer_onnx.testing import Constant, check_node
 
 RNG = np.random.default_rng(5)
@@ -25,7 +26,9 @@ def i8(*shape: int) -> Any:
 
 
 def scale(*values: float) -> Constant:
-    return Constant(np.float32(values if len(values) > 1 else values[0]))
+    """One scale, or a list of them."""
+    array = np.array(values, np.float32)
+    return Constant(array if array.size > 1 else array.reshape(()))
 
 
 def zero(value: int, dtype: Any = np.uint8) -> Constant:
@@ -42,7 +45,7 @@ def test_quantize_and_dequantize(opset: int, dtype: Any) -> None:
 
 @pytest.mark.parametrize("axis", [0, 1, -1])
 def test_per_axis(axis: int) -> None:
-    scales, zeros = scale(0.1, 0.2, 0.3), Constant(np.uint8([1, 2, 3]))
+    scales, zeros = scale(0.1, 0.2, 0.3), Constant(np.array([1, 2, 3], np.uint8))
     check_node("QuantizeLinear", f32(3, 3) * 9, scales, zeros, opset=13, axis=axis, symbolic=False)
     check_node("DequantizeLinear", u8(3, 3), scales, zeros, opset=13, axis=axis, symbolic=False)
 
@@ -54,27 +57,49 @@ def test_by_blocks() -> None:
 
 def test_without_zero_point() -> None:
     check_node("QuantizeLinear", f32(3, 5), scale(0.1), opset=13)
-    check_node("DequantizeLinear", RNG.integers(-999, 999, 6).astype(np.int32), scale(0.5), opset=13)
+    check_node(
+        "DequantizeLinear", RNG.integers(-999, 999, 6).astype(np.int32), scale(0.5), opset=13
+    )
 
 
 def test_dynamic_quantization_by_its_definition() -> None:
     check_node("DynamicQuantizeLinear", f32(3, 7), opset=11, outputs=3)
 
 
-WEIGHT_SCALES = [(scale(0.02), zero(5, np.int8)), (scale(0.02, 0.03, 0.04), Constant(np.zeros(3, np.int8)))]
+WEIGHT_SCALES = [
+    (scale(0.02), zero(5, np.int8)),
+    (scale(0.02, 0.03, 0.04), Constant(np.zeros(3, np.int8))),
+]
 
 
 @pytest.mark.parametrize(("weight_scale", "weight_zero"), WEIGHT_SCALES)
 @pytest.mark.parametrize("bias", [None, Constant(np.array([100, -200, 3000], np.int32))])
 def test_qlinear_conv(weight_scale: Constant, weight_zero: Constant, bias: Constant | None) -> None:
     operands = (
-        u8(1, 4, 6, 6), scale(0.1), zero(120), Constant(i8(3, 4, 3, 3)), weight_scale, weight_zero, scale(0.5), zero(99), bias,
+        u8(1, 4, 6, 6),
+        scale(0.1),
+        zero(120),
+        Constant(i8(3, 4, 3, 3)),
+        weight_scale,
+        weight_zero,
+        scale(0.5),
+        zero(99),
+        bias,
     )
     check_node("QLinearConv", *operands, opset=10, pads=[1, 1, 1, 1], strides=[2, 1])
 
 
 def test_qlinear_matmul() -> None:
-    operands = (u8(2, 3, 4), scale(0.1), zero(120), Constant(i8(4, 5)), scale(0.2), zero(-7, np.int8), scale(0.4), zero(99))
+    operands = (
+        u8(2, 3, 4),
+        scale(0.1),
+        zero(120),
+        Constant(i8(4, 5)),
+        scale(0.2),
+        zero(-7, np.int8),
+        scale(0.4),
+        zero(99),
+    )
     check_node("QLinearMatMul", *operands, opset=10)
 
 
@@ -84,7 +109,16 @@ def test_matmul_integer() -> None:
 
 @pytest.mark.parametrize("op", ["QLinearAdd", "QLinearMul"])
 def test_qlinear_binary(op: str) -> None:
-    operands = (u8(3, 5), scale(0.1), zero(10), u8(3, 5), scale(0.2), zero(20), scale(0.3), zero(30))
+    operands = (
+        u8(3, 5),
+        scale(0.1),
+        zero(10),
+        u8(3, 5),
+        scale(0.2),
+        zero(20),
+        scale(0.3),
+        zero(30),
+    )
     check_node(op, *operands, opset=13, domain=MICROSOFT, symbolic=False)
 
 
@@ -105,4 +139,13 @@ def test_qlinear_sigmoid() -> None:
 
 def test_qlinear_concat() -> None:
     parts = (u8(2, 3), scale(0.1), zero(10), u8(2, 4), scale(0.2), zero(20))
-    check_node("QLinearConcat", scale(0.15), zero(5), *parts, opset=13, domain=MICROSOFT, axis=1, symbolic=False)
+    check_node(
+        "QLinearConcat",
+        scale(0.15),
+        zero(5),
+        *parts,
+        opset=13,
+        domain=MICROSOFT,
+        axis=1,
+        symbolic=False,
+    )

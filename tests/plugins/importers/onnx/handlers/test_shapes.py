@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gie_importer_onnx.testing import Constant, check_node
 from onnx import TensorProto, helper
+
+from gie_importer_onnx.testing import Constant, check_node
 
 RNG = np.random.default_rng(2)
 INT_MAX, INT_MIN = (1 << 63) - 1, -(1 << 63)
@@ -63,8 +64,10 @@ def test_expand(shape: tuple[int, ...]) -> None:
     check_node("Expand", f32(2, 1), ints(*shape), opset=8, symbolic=False)
 
 
-@pytest.mark.parametrize("cut", [{}, {"start": 1}, {"end": -1}, {"start": -2, "end": 9}, {"start": 2, "end": 1}])
-def test_shape(cut: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    "cut", [{}, {"start": 1}, {"end": -1}, {"start": -2, "end": 9}, {"start": 2, "end": 1}]
+)
+def test_shape(cut: dict[str, Any]) -> None:
     check_node("Shape", f32(2, 3, 4), opset=15, **cut)
 
 
@@ -74,7 +77,16 @@ def test_size() -> None:
 
 @pytest.mark.parametrize(
     ("start", "end", "step"),
-    [(0, 3, 1), (1, INT_MAX, 2), (-3, -1, 1), (-9, 9, 1), (4, 0, -2), (-1, INT_MIN, -1), (9, -9, -3), (3, 1, 1)],
+    [
+        (0, 3, 1),
+        (1, INT_MAX, 2),
+        (-3, -1, 1),
+        (-9, 9, 1),
+        (4, 0, -2),
+        (-1, INT_MIN, -1),
+        (9, -9, -3),
+        (3, 1, 1),
+    ],
 )
 @pytest.mark.parametrize("axis", [0, -1])
 def test_slice(start: int, end: int, step: int, axis: int) -> None:
@@ -125,7 +137,7 @@ def test_tile(opset: int) -> None:
 
 @pytest.mark.parametrize("order", [None, [1, 0, 2], [2, 0, 1]])
 def test_transpose(order: list[int] | None) -> None:
-    attributes = {} if order is None else {"perm": order}
+    attributes: dict[str, Any] = {} if order is None else {"perm": order}
     check_node("Transpose", f32(2, 3, 4), opset=7, **attributes)
 
 

@@ -109,8 +109,10 @@ def mod(call: Call) -> Value:
 @handler("BitShift")
 def bit_shift(call: Call) -> Value:
     """x shifted LEFT or RIGHT by y bits."""
-    op = {"LEFT": "shift_left", "RIGHT": "shift_right"}[call.text("direction")]
-    return call.emit(op, call.input(0), call.input(1))
+    direction = call.text("direction")
+    if direction not in ("LEFT", "RIGHT"):
+        raise Unsupported(f"its direction is {direction!r}")
+    return call.emit(f"shift_{direction.lower()}", call.input(0), call.input(1))
 
 
 @handler("Clip", since=11)
@@ -153,7 +155,11 @@ def cast(call: Call) -> Value:
 def cast_before_6(call: Call) -> Value:
     """x to the element type of a name such as FLOAT."""
     names = {"FLOAT": DType.F32, "DOUBLE": DType.F64, "FLOAT16": DType.F16, "BOOL": DType.BOOL}
-    integers = {f"{sign}INT{bits}": DType(f"{kind}{bits}") for sign, kind in (("", "i"), ("U", "u")) for bits in (8, 16, 32, 64)}
+    integers = {
+        f"{sign}INT{bits}": DType(f"{kind}{bits}")
+        for sign, kind in (("", "i"), ("U", "u"))
+        for bits in (8, 16, 32, 64)
+    }
     name = call.text("to").upper()
     found = {**names, **integers}.get(name)
     if found is None:

@@ -24,6 +24,7 @@ MOST_ROUNDS = 4
 def if_(call: Call) -> Sequence[Value]:
     """condition; a branch that is known to be taken is imported in place of the node."""
     protos = call.graph("then_branch"), call.graph("else_branch")
+    call.tensor_type(call.input(0))
     condition = call.builder.known_array(call.input(0))
     if condition is not None and condition.size == 1:
         taken = protos[0] if condition.item() else protos[1]
@@ -44,9 +45,14 @@ def if_(call: Call) -> Sequence[Value]:
 def loop(call: Call) -> Sequence[Value]:
     """trip_count?, condition?, carried …; the body's types must hold for every iteration."""
     proto = call.graph("body")
+    for limit in (call.optional(0), call.optional(1)):
+        if limit is not None:
+            call.tensor_type(limit)
     initial = [call.input(index) for index in range(2, len(call.inputs))]
     if len(proto.input) != 2 + len(initial):
-        raise Unsupported(f"its body has {len(proto.input)} inputs for {len(initial)} carried values")
+        raise Unsupported(
+            f"its body has {len(proto.input)} inputs for {len(initial)} carried values"
+        )
     control = [_control_type(proto, 0, DType.I64), _control_type(proto, 1, DType.BOOL)]
     types: list[Type] = [value.type for value in initial]
     carried = Carried(call, types)
@@ -61,7 +67,9 @@ def loop(call: Call) -> Sequence[Value]:
             results = call.emit_all("loop", *operands, body=body, carried=len(initial))
             for result, first, last in zip(results, types, carried.types, strict=False):
                 _refine(call, result, first, last)
-            for result, item in zip(results[len(initial) :], body.outputs[1 + len(initial) :], strict=True):
+            for result, item in zip(
+                results[len(initial) :], body.outputs[1 + len(initial) :], strict=True
+            ):
                 _refine_scan(call, result, item.type)
             return results
     raise Unsupported("the types of what it carries do not settle")
@@ -135,10 +143,13 @@ def _tellers(call: Call, symbols: set[str]) -> dict[str, Value]:
 
 def _refine(call: Call, result: Value, a: Type, b: Type) -> None:
     """Give a result that is of one type or the other their rank, if they have the same one."""
-    if isinstance(result.type, TensorType) and isinstance(a, TensorType) and isinstance(b, TensorType):
-        if result.type.shape is None and a.shape is not None and b.shape is not None:
-            if len(a.shape) == len(b.shape):
-                result.type = _ranked(call, result, [x if x == y else None for x, y in zip(a.shape, b.shape, strict=True)])
+    if not isinstance(a, TensorType) or not isinstance(b, TensorType):
+        return
+    if result.tensor.shape is not None or a.shape is None or b.shape is None:
+        return
+    if len(a.shape) == len(b.shape):
+        dims = zip(a.shape, b.shape, strict=True)
+        result.type = _ranked(call, result, [x if x == y else None for x, y in dims])
 
 
 def _refine_scan(call: Call, result: Value, item: Type) -> None:
@@ -150,7 +161,9 @@ def _refine_scan(call: Call, result: Value, item: Type) -> None:
 def _ranked(call: Call, result: Value, dims: Sequence[Dim | None]) -> TensorType:
     """Numbers stay; symbols of a body mean nothing outside, so fresh ones take their place."""
     fresh = call.scope.session.symbols.fresh
-    shape = tuple(d if isinstance(d, int) else fresh(f"{call.result_name}_{i}") for i, d in enumerate(dims))
+    shape = tuple(
+        d if isinstance(d, int) else fresh(f"{call.result_name}_{i}") for i, d in enumerate(dims)
+    )
     return TensorType(result.tensor.dtype, shape)
 
 
@@ -176,4 +189,3 @@ def _lone_symbols(type_: Type) -> set[str]:
     """Symbols that are a dimension of their own, so that a shape tells them."""
     dims = (type_.shape or ()) if isinstance(type_, TensorType) else ()
     return {name for dim in dims for name in free_symbols(dim) if dim == symbol(name)}
-

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from gie_core.ir.graph import Value
 from gie_importer_onnx.call import Call
-from gie_importer_onnx.handlers.windows import explicit_pads, kernel_of, split_padding, static_kernel, window
+from gie_importer_onnx.handlers.windows import (
+    explicit_pads,
+    kernel_of,
+    split_padding,
+    static_kernel,
+    window,
+)
 from gie_importer_onnx.registry import Unsupported, handler
 
 __all__: list[str] = []
@@ -16,7 +22,9 @@ def conv(call: Call) -> Value:
     x, weight = call.input(0), call.input(1)
     kernel = kernel_of(call, call.dims(weight))
     geometry = window(call, call.dims(x)[2:], kernel)
-    return call.emit("conv", x, weight, call.optional(2), groups=call.integer("group", 1), **geometry)
+    return call.emit(
+        "conv", x, weight, call.optional(2), groups=call.integer("group", 1), **geometry
+    )
 
 
 @handler("ConvInteger")
@@ -25,7 +33,9 @@ def conv_integer(call: Call) -> Value:
     x, weight = call.input(0), call.input(1)
     geometry = window(call, call.dims(x)[2:], kernel_of(call, call.dims(weight)))
     groups = call.integer("group", 1)
-    return call.emit("conv_integer", x, weight, call.optional(2), call.optional(3), groups=groups, **geometry)
+    return call.emit(
+        "conv_integer", x, weight, call.optional(2), call.optional(3), groups=groups, **geometry
+    )
 
 
 @handler("ConvTranspose")
@@ -41,7 +51,9 @@ def conv_transpose(call: Call) -> Value:
     auto_pad = call.text("auto_pad", "NOTSET")
     if call.has_attribute("output_shape"):
         targets = call.integers("output_shape")[-rank:]
-        pads, output_pads = _pads_for(targets, spatial, kernel, strides, dilations, output_pads, auto_pad)
+        pads, output_pads = _pads_for(
+            targets, spatial, kernel, strides, dilations, output_pads, auto_pad
+        )
     elif auto_pad in ("SAME_UPPER", "SAME_LOWER"):
         # The output has extent · stride positions, whatever the extent is.
         totals = [
@@ -75,7 +87,9 @@ def _pads_for(
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Pads (and additions at the ends) that make the output as large as it says."""
     totals: list[int] = []
-    for target, n, k, s, d, extra in zip(targets, spatial, kernel, strides, dilations, output_pads, strict=True):
+    for target, n, k, s, d, extra in zip(
+        targets, spatial, kernel, strides, dilations, output_pads, strict=True
+    ):
         if not isinstance(n, int):
             raise Unsupported("its output_shape is a number, but its input's extent is not")
         totals.append(s * (n - 1) + extra + (k - 1) * d + 1 - target)
@@ -88,5 +102,7 @@ def _distribute(
     """Totals as begins and ends; what is negative enlarges the output instead."""
     pairs = [split_padding(max(total, 0), upper) for total in totals]
     extra = tuple(pad + max(-total, 0) for pad, total in zip(output_pads, totals, strict=True))
-    begins, ends = (tuple(p for p in part if isinstance(p, int)) for part in zip(*pairs, strict=True))
+    begins, ends = (
+        tuple(p for p in part if isinstance(p, int)) for part in zip(*pairs, strict=True)
+    )
     return (*begins, *ends), extra

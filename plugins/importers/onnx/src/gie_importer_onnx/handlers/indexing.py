@@ -32,7 +32,9 @@ def gather_elements(call: Call) -> Value:
 @handler("GatherND")
 def gather_nd(call: Call) -> Value:
     """x, indices."""
-    return call.emit("gather_nd", call.input(0), call.input(1), batch_dims=call.integer("batch_dims", 0))
+    return call.emit(
+        "gather_nd", call.input(0), call.input(1), batch_dims=call.integer("batch_dims", 0)
+    )
 
 
 @handler("Scatter", "ScatterElements")
@@ -41,7 +43,9 @@ def scatter_elements(call: Call) -> Value:
     x = call.input(0)
     axis = call.axis(call.integer("axis", 0), call.rank(x))
     reduction = call.text("reduction", "none")
-    return call.emit("scatter_elements", x, call.input(1), call.input(2), axis=axis, reduction=reduction)
+    return call.emit(
+        "scatter_elements", x, call.input(1), call.input(2), axis=axis, reduction=reduction
+    )
 
 
 @handler("ScatterND")
@@ -85,7 +89,9 @@ def cum_sum(call: Call) -> Value:
     """x, axis."""
     x = call.input(0)
     axis = call.axis(call.known_int(1), call.rank(x))
-    return call.emit("cumsum", x, axis=axis, exclusive=call.flag("exclusive"), reverse=call.flag("reverse"))
+    return call.emit(
+        "cumsum", x, axis=axis, exclusive=call.flag("exclusive"), reverse=call.flag("reverse")
+    )
 
 
 @handler("ArgMax", "ArgMin")
@@ -153,4 +159,6 @@ def compress(call: Call) -> Value:
 def reverse_sequence(call: Call) -> Value:
     """x, lengths."""
     batch, time = call.integer("batch_axis", 1), call.integer("time_axis", 0)
-    return call.emit("reverse_sequence", call.input(0), call.input(1), batch_axis=batch, time_axis=time)
+    return call.emit(
+        "reverse_sequence", call.input(0), call.input(1), batch_axis=batch, time_axis=time
+    )

@@ -18,7 +18,9 @@ def matmul(call: Call) -> Value:
 @handler("MatMulInteger")
 def matmul_integer(call: Call) -> Value:
     """a, b, a_zero_point?, b_zero_point?"""
-    return call.emit("matmul_integer", call.input(0), call.input(1), call.optional(2), call.optional(3))
+    return call.emit(
+        "matmul_integer", call.input(0), call.input(1), call.optional(2), call.optional(3)
+    )
 
 
 @handler("Gemm")

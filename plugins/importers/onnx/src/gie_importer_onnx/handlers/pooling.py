@@ -22,7 +22,12 @@ def max_pool(call: Call) -> Sequence[Value]:
         return (call.emit("max_pool", x, kernel=kernel, ceil_mode=ceil_mode, **geometry),)
     order = call.integer("storage_order", 0)
     return call.emit_all(
-        "max_pool_with_indices", x, kernel=kernel, ceil_mode=ceil_mode, storage_order=order, **geometry
+        "max_pool_with_indices",
+        x,
+        kernel=kernel,
+        ceil_mode=ceil_mode,
+        storage_order=order,
+        **geometry,
     )
 
 

@@ -26,7 +26,9 @@ def quantize_linear(call: Call) -> Value:
         # GIE divides in the scale's element type.
         scale = call.cast(scale, precision)
     saturate = call.flag("saturate", True)
-    return call.emit("quantize", x, scale, zero_point, to=to, saturate=saturate, **_granularity(call, x, scale))
+    return call.emit(
+        "quantize", x, scale, zero_point, to=to, saturate=saturate, **_granularity(call, x, scale)
+    )
 
 
 @handler("DequantizeLinear")
@@ -34,7 +36,9 @@ def dequantize_linear(call: Call) -> Value:
     """x, scale, zero_point?"""
     x, scale = call.input(0), call.input(1)
     to = _stated(call, "output_dtype") or call.dtype_of(scale)
-    return call.emit("dequantize", x, scale, _zero_point(call, scale), to=to, **_granularity(call, x, scale))
+    return call.emit(
+        "dequantize", x, scale, _zero_point(call, scale), to=to, **_granularity(call, x, scale)
+    )
 
 
 def _zero_point(call: Call, scale: Value) -> Value | None:

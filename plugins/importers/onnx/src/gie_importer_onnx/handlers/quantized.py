@@ -29,7 +29,9 @@ def qlinear_conv(call: Call) -> Value:
     spatial = call.dims(x)[2:]
     geometry = window(call, spatial, kernel_of(call, call.dims(weight)))
     groups = call.integer("group", 1)
-    total = call.emit("conv_integer", x, weight, call.input(2), call.input(5), groups=groups, **geometry)
+    total = call.emit(
+        "conv_integer", x, weight, call.input(2), call.input(5), groups=groups, **geometry
+    )
     per_channel: tuple[Dim, ...] = (1,) * len(spatial)
     if call.has(8):
         bias = call.input(8)
@@ -51,11 +53,15 @@ def qlinear_matmul(call: Call) -> Value:
 
 
 def _requantize(call: Call, total: Value, a_scale: Value, b_scale: Value, output: int) -> Value:
-    """An i32 sum times the scales of its factors, in the scale and zero point from ``output`` on."""
+    """An i32 sum times its factors' scales, in the scale and zero point from ``output`` on."""
     zero_point = call.input(output + 1)
-    if any(extent != 1 for index in (output, output + 1) for extent in call.dims(call.input(index))):
+    if any(
+        extent != 1 for index in (output, output + 1) for extent in call.dims(call.input(index))
+    ):
         raise Unsupported("its output has more than one scale")
-    a_scale, b_scale, y_scale = (call.cast(s, DType.F32) for s in (a_scale, b_scale, call.input(output)))
+    a_scale, b_scale, y_scale = (
+        call.cast(s, DType.F32) for s in (a_scale, b_scale, call.input(output))
+    )
     scale = call.emit("div", call.emit("mul", a_scale, b_scale), y_scale)
     real = call.emit("mul", call.cast(total, DType.F32), scale)
     one = call.reshape(call.constant(1.0, DType.F32), call.dims(zero_point))

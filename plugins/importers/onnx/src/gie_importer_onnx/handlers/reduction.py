@@ -1,4 +1,4 @@
-"""Reductions: the axes moved from attribute to operand, ReduceSum's in opset 13, the others' in 18."""
+"""Reductions: axes moved from attribute to operand, ReduceSum's in opset 13, the others' in 18."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def upsample_before_7(call: Call) -> Value:
 
 
 def _asymmetric(call: Call, scales: Sequence[float]) -> Value:
-    """Output position p looks at p / scale; "nearest" cuts, or where x shrinks takes the next one."""
+    """Output position p looks at p / scale; "nearest" cuts, or rounds up where x shrinks."""
     x, mode = call.input(0), call.text("mode", "nearest")
     shrinks = [scale < 1 for scale in scales if scale != 1]
     if mode == "nearest" and any(shrinks) and not all(shrinks):
@@ -130,7 +130,9 @@ def _from_sizes(
     ), scales
 
 
-def _for_all_axes(values: Sequence[float], axes: Sequence[int], rank: int, rest: float = 1.0) -> tuple[float, ...]:
+def _for_all_axes(
+    values: Sequence[float], axes: Sequence[int], rank: int, rest: float = 1.0
+) -> tuple[float, ...]:
     if len(values) != len(axes):
         raise Unsupported(f"it has {len(values)} scales for {len(axes)} axes")
     given = dict(zip(axes, values, strict=True))

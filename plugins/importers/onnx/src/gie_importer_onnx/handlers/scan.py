@@ -30,7 +30,9 @@ def scan(call: Call) -> Sequence[Value]:
     proto, count = call.graph("body"), call.integer("num_scan_inputs")
     operands = call.all_inputs()
     if not 0 < count <= len(operands) == len(proto.input):
-        raise Unsupported(f"it scans {count} of {len(operands)} operands with {len(proto.input)} inputs")
+        raise Unsupported(
+            f"it scans {count} of {len(operands)} operands with {len(proto.input)} inputs"
+        )
     states, scanned = operands[:-count], operands[-count:]
     axes = _per_item(call, "scan_input_axes", count)
     axes = tuple(call.axis(axis, call.rank(x)) for axis, x in zip(axes, scanned, strict=True))
@@ -47,7 +49,9 @@ def scan(call: Call) -> Sequence[Value]:
     inputs = [TRIPS, "", *(f"gie.state.{index}" for index in range(len(states)))]
     body = _body(proto, slices, len(states))
     import_nodes([helper.make_node("Loop", inputs, results, body=body)], scope)
-    made = [value for value in (scope.value(name, call.where) for name in results) if value is not None]
+    made = [
+        value for value in (scope.value(name, call.where) for name in results) if value is not None
+    ]
     scans = made[len(states) :]
     directions = _per_item(call, "scan_output_directions", len(scans))
     targets = _per_item(call, "scan_output_axes", len(scans))

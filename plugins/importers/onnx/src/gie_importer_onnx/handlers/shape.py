@@ -8,7 +8,7 @@ import numpy as np
 
 from gie_core.ir.dims import Dim, SymInt, ceil_div, dim_max, product
 from gie_core.ir.graph import Value
-from gie_core.ir.types import Shape, TensorType
+from gie_core.ir.types import DType, Shape, TensorType
 from gie_core.ops.elementwise import broadcast_shapes
 from gie_importer_onnx.call import Call
 from gie_importer_onnx.known import LARGEST
@@ -40,7 +40,9 @@ def _reshape(call: Call, x: Value, target: Sequence[Dim], allow_zero: bool) -> V
     for position, extent in enumerate(shape):
         if extent == 0 and not allow_zero:
             if position >= len(dims):
-                raise Unsupported(f"its shape {_text(target)} copies a dimension that x does not have")
+                raise Unsupported(
+                    f"its shape {_text(target)} copies a dimension that x does not have"
+                )
             shape[position] = dims[position]
     if -1 in shape:
         place = shape.index(-1)
@@ -126,7 +128,9 @@ def shape(call: Call) -> Value:
     first, last, _ = slice(start, end).indices(rank)
     if (first, last) == (0, rank):
         return extents
-    return call.emit("slice", extents, axes=(0,), starts=(first,), ends=(max(first, last),), steps=(1,))
+    return call.emit(
+        "slice", extents, axes=(0,), starts=(first,), ends=(max(first, last),), steps=(1,)
+    )
 
 
 @handler("Size")
@@ -139,19 +143,26 @@ def size(call: Call) -> Value:
 @handler("Constant")
 def constant(call: Call) -> Value:
     """The attribute, whichever form it has."""
-    for name, read in (
-        ("value", call.tensor),
-        ("value_float", lambda name: np.asarray(call.real(name), np.float32)),
-        ("value_floats", lambda name: np.asarray(call.reals(name), np.float32)),
-        ("value_int", lambda name: np.asarray(call.integer(name), np.int64)),
-        ("value_ints", lambda name: np.asarray(call.integers(name), np.int64)),
-        ("value_string", lambda name: np.asarray(call.text(name), object)),
-        ("value_strings", lambda name: np.asarray(call.texts(name), object)),
-        ("sparse_value", lambda name: dense_array_of(call.sparse_tensor(name), call.where)),
-    ):
-        if call.has_attribute(name):
-            return call.constant(read(name))
-    raise Unsupported("it has no value")
+    form = next((attribute.name for attribute in call.node.attribute), "")
+    match form:
+        case "value":
+            return call.constant(call.tensor(form))
+        case "value_int":
+            return call.constant(call.integer(form), DType.I64)
+        case "value_ints":
+            return call.constant(call.integers(form), DType.I64)
+        case "value_float":
+            return call.constant(call.real(form), DType.F32)
+        case "value_floats":
+            return call.constant(call.reals(form), DType.F32)
+        case "value_string":
+            return call.constant(call.text(form), DType.STR)
+        case "value_strings":
+            return call.constant(call.texts(form), DType.STR)
+        case "sparse_value":
+            return call.constant(dense_array_of(call.sparse_tensor(form), call.where))
+        case _:
+            raise Unsupported("it has no value")
 
 
 @handler("ConstantOfShape")
@@ -169,11 +180,16 @@ def range_(call: Call) -> Value:
     dtype = call.dtype_of(operands[0])
     extent: Dim | None = None
     if dtype.is_integer and all(array is not None for array in known):
-        (start, limit, delta), = zip(*(call.known_dims(i) for i in range(3)), strict=True)
+        ((start, limit, delta),) = zip(*(call.known_dims(i) for i in range(3)), strict=True)
         if isinstance(delta, int) and delta:
             distance = limit - start if delta > 0 else start - limit
             extent = dim_max(ceil_div(distance, abs(delta)), 0)
-        if isinstance(start, int) and isinstance(limit, int) and isinstance(extent, int) and extent <= LARGEST:
+        if (
+            isinstance(start, int)
+            and isinstance(limit, int)
+            and isinstance(extent, int)
+            and extent <= LARGEST
+        ):
             return call.constant(np.arange(start, limit, delta), dtype)
     if extent is None:
         extent = call.scope.session.symbols.fresh(f"{call.result_name}_0")

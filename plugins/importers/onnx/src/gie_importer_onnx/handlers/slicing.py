@@ -39,7 +39,11 @@ def slice_before_10(call: Call) -> Value:
 
 
 def _slice(
-    call: Call, starts: Sequence[Dim], ends: Sequence[Dim], axes: Sequence[int], steps: Sequence[int]
+    call: Call,
+    starts: Sequence[Dim],
+    ends: Sequence[Dim],
+    axes: Sequence[int],
+    steps: Sequence[int],
 ) -> Value:
     x = call.input(0)
     dims = call.dims(x)
@@ -141,12 +145,14 @@ def pad_before_11(call: Call) -> Value:
     x, name = call.input(0), "pads" if call.version >= 2 else "paddings"
     value = call.constant(call.real("value", 0.0), call.dtype_of(x))
     mode = call.text("mode", "constant")
-    return call.emit("pad", x, value if mode == "constant" else None, pads=call.integers(name), mode=mode)
+    return call.emit(
+        "pad", x, value if mode == "constant" else None, pads=call.integers(name), mode=mode
+    )
 
 
 def _for_all_axes(pads: Sequence[Dim], axes: Sequence[int], rank: int) -> tuple[Dim, ...]:
     """Pads of some axes as pads of all."""
-    full: list[Dim] = [0] * 2 * rank
+    full: list[Dim] = [0 for _ in range(2 * rank)]
     for index, axis in enumerate(axes):
         full[axis], full[axis + rank] = pads[index], pads[index + len(axes)]
     return tuple(full)

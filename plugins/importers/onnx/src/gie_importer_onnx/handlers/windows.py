@@ -72,7 +72,11 @@ def split_padding(total: Dim, upper: bool) -> tuple[Dim, Dim]:
 
 
 def _same_pads(
-    spatial: Shape, kernel: Sequence[Dim], strides: Sequence[int], dilations: Sequence[int], upper: bool
+    spatial: Shape,
+    kernel: Sequence[Dim],
+    strides: Sequence[int],
+    dilations: Sequence[int],
+    upper: bool,
 ) -> tuple[Dim, ...]:
     """Pads so that there are ⌈extent / stride⌉ windows."""
     pairs: list[tuple[Dim, Dim]] = []

@@ -121,8 +121,10 @@ class Engine:
 
 def _as_array(given: Any, value: Value) -> Any:
     """Python lists and numbers take the input's dtype; arrays must have it."""
-    if not isinstance(value.type, TensorType) or given is None:
+    if not isinstance(value.type, TensorType):
         return given
+    if given is None:
+        raise ExecutionError(f"input {value.name!r} is {value.type}, but got None")
     if hasattr(given, "__array__") or hasattr(given, "__dlpack__"):
         array = np.asarray(given) if hasattr(given, "__array__") else np.from_dlpack(given)
         if array.dtype.kind in "US" and value.type.dtype is DType.STR:
@@ -135,7 +137,7 @@ def _as_array(given: Any, value: Value) -> Any:
         return array
     try:
         return np.asarray(given, dtype=value.type.dtype.numpy)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise ExecutionError(
             f"input {value.name!r} is {value.type}, and {type(given).__name__} does not convert "
             f"to it: {error}"

@@ -85,7 +85,8 @@ class GraphBuilder:
             OpError: the operands don't fit the op.
             GraphError: a value belongs to another graph.
         """
-        dtype = next((v.tensor.dtype for v in operands if isinstance(v, Value)), None)
+        types_given = (v.type for v in operands if isinstance(v, Value))
+        dtype = next((t.dtype for t in types_given if isinstance(t, TensorType)), None)
         values = [self._value(operand, dtype) for operand in operands]
         sources = () if source is None else (source,)
         return self._graph.add(op, *values, names=names, types=types, sources=sources)
@@ -113,4 +114,19 @@ class GraphBuilder:
             return operand
         if isinstance(operand, np.ndarray) or dtype is None:
             return self._graph.add_constant(operand)
-        return self._graph.add_constant(np.asarray(operand, dtype.numpy))
+        return self._graph.add_constant(_exactly(operand, dtype))
+
+
+def _exactly(number: bool | int | float, dtype: DType) -> Any:
+    """A number as a scalar array; rounding to a float type is fine, losing a fraction is not.
+
+    Raises:
+        GraphError: an integer type cannot hold it.
+    """
+    try:
+        scalar = np.asarray(number, dtype.numpy)
+    except OverflowError:
+        scalar = None
+    if scalar is None or (dtype.is_integer and scalar.item() != number):
+        raise GraphError(f"{number} cannot be a constant of type {dtype}; pass an array")
+    return scalar

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -66,7 +66,7 @@ class HostExecutor:
 
         Returns:
             One array per output. They belong to the caller: none shares memory with an
-            input or a constant.
+            input, a constant or another output.
 
         Raises:
             ExecutionError: an input does not fit its type, or a kernel failed; names the node.
@@ -79,7 +79,7 @@ class HostExecutor:
             values[self._slots[value]] = array
         for step in self._steps:
             _run_step(step, values, sizes)
-        return [_owned(values[self._slots[v]], inputs) for v in self._graph.outputs]
+        return _owned([values[self._slots[v]] for v in self._graph.outputs], inputs)
 
     def _order(self, plan: Plan) -> list[_Step]:
         last_use = {self._slots[o]: node for node in self._graph.nodes for o in node.operands if o}
@@ -134,12 +134,30 @@ def _run_step(step: _Step, values: list[Any], sizes: dict[str, int]) -> None:
         values[slot] = None
 
 
-def _owned(output: Any, inputs: Sequence[Any]) -> Any:
-    """The output, copied where it could be a view of something that isn't the caller's."""
+def _owned(outputs: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
+    """The outputs, each copied where it could be a view of what isn't the caller's alone."""
+    taken = list(_arrays(inputs))
+    owned: list[Any] = []
+    for output in outputs:
+        owned.append(_own(output, taken))
+        taken += _arrays([owned[-1]])
+    return owned
+
+
+def _own(output: Any, taken: Sequence[Array]) -> Any:
+    if isinstance(output, list):
+        return [_own(item, taken) for item in cast("list[Any]", output)]
     if not isinstance(output, np.ndarray):
         return output
     array = cast("Array", output)
-    shared = any(
-        isinstance(x, np.ndarray) and np.may_share_memory(array, cast("Array", x)) for x in inputs
-    )
+    shared = any(np.may_share_memory(array, other) for other in taken)
     return array.copy() if shared or not array.flags.writeable else array
+
+
+def _arrays(values: Iterable[Any]) -> Iterator[Array]:
+    """All arrays among values and, since sequences are lists, within them."""
+    for value in values:
+        if isinstance(value, list):
+            yield from _arrays(cast("list[Any]", value))
+        elif isinstance(value, np.ndarray):
+            yield cast("Array", value)

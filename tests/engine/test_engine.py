@@ -61,6 +61,7 @@ WRONG: list[tuple[tuple[Any, ...], dict[str, Any], str]] = [
     ((X.astype(np.float64), K), {}, r"but got float64; convert it with \.astype\('float32'\)"),
     ((X[0], K), {}, r"%x is f32\[n, 2\], but got an array of shape \[2\]"),
     (("abc", K), {}, "str does not convert to it"),
+    ((None, K), {}, r"input 'x' is f32\[n, 2\], but got None"),
 ]
 
 

@@ -35,6 +35,14 @@ def test_numbers_take_the_dtype_beside_them() -> None:
     assert b.add(Add(), x, 1).type == TensorType.of("f16", [2])
 
 
+@pytest.mark.parametrize("number", [0.5, 300, -1])
+def test_numbers_that_do_not_fit_are_refused(number: float) -> None:
+    b = GraphBuilder()
+    x = b.input("x", "u8", [2])
+    with pytest.raises(GraphError, match="cannot be a constant of type u8; pass an array"):
+        b.add(Add(), x, number)
+
+
 def test_several_results() -> None:
     b = GraphBuilder()
     x = b.input("x", "f32", [5])

@@ -129,6 +129,27 @@ def test_one_value_may_be_several_outputs() -> None:
     assert [float(y[0]) for y in executor_of(text).run([floats(2)])] == [2, 2, 2]
 
 
+def test_outputs_do_not_share_memory_with_each_other() -> None:
+    text = """graph g {
+      input %x: f32[2]
+      %y = relu(%x)
+      %v = reshape(%y) {shape = [2, 1]}
+      return %y, %y as "b", %v
+    }"""
+    outputs = executor_of(text).run([floats(1, 2)])
+    outputs[0][...] = 9
+    np.testing.assert_array_equal(outputs[1], [1, 2])
+    np.testing.assert_array_equal(outputs[2], [[1], [2]])
+
+
+def test_sequences_are_the_callers_too() -> None:
+    executor = executor_of("graph g { input %x: seq<f32[1]> return %x }")
+    given = [floats(1)]
+    [output] = executor.run([given])
+    assert output is not given
+    assert not np.may_share_memory(output[0], given[0])
+
+
 ERRORS: list[tuple[list[Any], str]] = [
     ([], "has 1 inputs, but got 0"),
     ([np.zeros(2)], r"%x is f32\[n\], but got an array of float64"),

@@ -183,7 +183,9 @@ def test_range(start: int, limit: int, delta: int) -> None:
 
 
 def test_range_of_floats() -> None:
-    check_node("Range", *(np.asarray(v, np.float32) for v in (0.5, 4, 0.75)), opset=11)
+    numbers = [np.asarray(v, np.float32) for v in (0.5, 4, 0.75)]
+    check_node("Range", *numbers, opset=11)
+    check_node("Range", *map(Constant, numbers), opset=11)
 
 
 def test_eye_like() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,9 +10,10 @@ import numpy as np
 from gie_core.ir.dims import Dim, SymInt, ceil_div, dim_max, product
 from gie_core.ir.graph import Value
 from gie_core.ir.types import DType, Shape, TensorType
+from gie_core.ops import core_ops
 from gie_core.ops.elementwise import broadcast_shapes
 from gie_importer_onnx.call import Call
-from gie_importer_onnx.known import LARGEST
+from gie_importer_onnx.known import LARGEST, is_symbolic
 from gie_importer_onnx.registry import Unsupported, handler
 from gie_importer_onnx.tensors import dense_array_of
 
@@ -175,25 +177,30 @@ def constant_of_shape(call: Call) -> Value:
 @handler("Range")
 def range_(call: Call) -> Value:
     """start, limit, delta; the extent is known if they are."""
-    operands = call.all_inputs()
-    known = [call.builder.known_array(value) for value in operands]
-    dtype = call.dtype_of(operands[0])
-    extent: Dim | None = None
-    if dtype.is_integer and all(array is not None for array in known):
-        ((start, limit, delta),) = zip(*(call.known_dims(i) for i in range(3)), strict=True)
-        if isinstance(delta, int) and delta:
-            distance = limit - start if delta > 0 else start - limit
-            extent = dim_max(ceil_div(distance, abs(delta)), 0)
-        if (
-            isinstance(start, int)
-            and isinstance(limit, int)
-            and isinstance(extent, int)
-            and extent <= LARGEST
-        ):
-            return call.constant(np.arange(start, limit, delta), dtype)
+    operands = [call.input(index) for index in range(3)]
+    extent = _range_extent(call, operands)
+    if isinstance(extent, int) and extent <= LARGEST:
+        known = [call.builder.known_array(value) for value in operands]
+        if all(array is not None and not is_symbolic(array) for array in known):
+            return call.constant(core_ops()["range"]().compute(*known))
     if extent is None:
         extent = call.scope.session.symbols.fresh(f"{call.result_name}_0")
-    return call.emit_all("range", *operands, types=[TensorType(dtype, (extent,))])[0]
+    types = [TensorType(call.dtype_of(operands[0]), (extent,))]
+    return call.emit_all("range", *operands, types=types)[0]
+
+
+def _range_extent(call: Call, operands: Sequence[Value]) -> Dim | None:
+    """⌈(limit - start) / delta⌉ or 0; ``None`` where the network computes an operand."""
+    known = [call.builder.known_array(value) for value in operands]
+    if any(array is None or array.size != 1 for array in known):
+        return None
+    start, limit, delta = (array.item() for array in known if array is not None)
+    if not isinstance(delta, (int, float)) or delta == 0:
+        return None
+    if isinstance(start, float) or isinstance(limit, float):
+        return max(0, math.ceil((limit - start) / delta))
+    distance = limit - start if delta > 0 else start - limit
+    return dim_max(ceil_div(distance, abs(int(delta))), 0)
 
 
 @handler("EyeLike")

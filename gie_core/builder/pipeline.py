@@ -10,8 +10,8 @@ from gie_core.builder.kernels import kernel_providers, plan_graph
 from gie_core.builder.passes import Pass, PassError, run_passes, sort_passes
 from gie_core.builder.report import BuildReport, ImportReport, PassRecord
 from gie_core.engine.engine import Engine
+from gie_core.ir.clone import clone_graph
 from gie_core.ir.graph import Graph
-from gie_core.ir.parser import clone_graph
 from gie_core.plugin.host import PluginHost, default_host
 from gie_core.runtime.host import HostExecutor
 from gie_core.runtime.target import find_target
@@ -66,7 +66,7 @@ def import_graph(
 ) -> tuple[Graph, ImportReport | None]:
     """The graph of a model and the importer's report; a ``Graph`` is copied."""
     if isinstance(source, Graph):
-        return clone_graph(source, host.ops()), None
+        return clone_graph(source), None
     imported = import_model(source, host, **options)
     return imported.graph, imported.report
 

@@ -19,10 +19,9 @@ from gie_core.ir.graph import Graph, Value
 from gie_core.ir.lexer import Lexer, TextError
 from gie_core.ir.op import Op, OpRegistry
 from gie_core.ir.quantization import Quantization
-from gie_core.ir.text import blobs, format_graph, identity_key
 from gie_core.ir.types import Array, DType, OptionalType, SequenceType, TensorType, Type
 
-__all__ = ["clone_graph", "parse_graph"]
+__all__ = ["parse_graph"]
 
 MAX_NESTING = 100
 _T = TypeVar("_T")
@@ -427,12 +426,3 @@ def _number(text: str) -> int | float:
         return int(text)
     except ValueError:
         return float(text)
-
-
-def clone_graph(graph: Graph, ops: OpRegistry) -> Graph:
-    """A copy that shares nothing but the constants' arrays; ``meta`` stays behind.
-
-    Raises:
-        TextError: the graph holds ops that are not among ``ops``.
-    """
-    return parse_graph(format_graph(graph, identity_key), ops, blobs(graph, identity_key))

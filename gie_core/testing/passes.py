@@ -27,9 +27,10 @@ import numpy as np
 
 from gie_core.builder.passes import Pass, run_passes, sort_passes
 from gie_core.builder.report import PassRecord
+from gie_core.ir.clone import clone_graph
 from gie_core.ir.graph import Graph
 from gie_core.ir.op import OpRegistry
-from gie_core.ir.parser import clone_graph, parse_graph
+from gie_core.ir.parser import parse_graph
 from gie_core.ir.text import format_graph
 from gie_core.ir.types import Array, DType
 from gie_core.ops import core_ops
@@ -63,7 +64,7 @@ def check_pass_pair(
     text = pair.read_text(encoding="utf-8") if isinstance(pair, Path) else pair
     parts = {name: (rest, body) for name, rest, body in _parts(text)}
     graph = parse_with_blobs(parts["before"][1], ops)
-    original = clone_graph(graph, ops)
+    original = clone_graph(graph)
     given = [passes] if isinstance(passes, Pass) else passes
     records = run_passes(graph, sort_passes(given))
     wanted = original if "unchanged" in parts else parse_with_blobs(parts["after"][1], ops)

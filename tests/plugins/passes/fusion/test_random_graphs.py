@@ -6,11 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 
 from gie_core.builder.passes import run_passes, sort_passes
+from gie_core.ir.clone import clone_graph
 from gie_core.ir.graph import Graph
-from gie_core.ir.parser import clone_graph
 from gie_core.ir.text import format_graph
 from gie_core.ir.types import DType
-from gie_core.ops import core_ops
 from gie_core.testing.graphs import random_graphs
 from gie_core.testing.passes import assert_same_answers
 from gie_passes_fusion.plugin import gie_passes
@@ -33,7 +32,7 @@ def tolerance(graph: Graph) -> float:
 
 
 def check(graph: Graph, names: list[str]) -> None:
-    original = clone_graph(graph, core_ops())
+    original = clone_graph(graph)
     note(format_graph(original))
     run_passes(graph, sort_passes([PASSES[name].load()() for name in names]))
     note(format_graph(graph))

@@ -177,7 +177,13 @@ def cast_as_onnx(call: Call, x: Value, to: DType) -> Value:
     """A cast that rounds and saturates as ONNX's Cast does."""
     if DType.STR in (call.dtype_of(x), to):
         raise Unsupported("it converts texts")
-    return call.emit("cast", x, to=to, saturate=call.flag("saturate", True))
+    rounding = None
+    if to is DType.F8E8M0:  # the one type whose rounding ONNX lets the model choose
+        mode = call.text("round_mode", "up")
+        rounding = {"up": "ceil", "down": "floor"}.get(mode)
+        if rounding is None:
+            raise Unsupported(f"its attribute 'round_mode' is {mode!r}")
+    return call.emit("cast", x, to=to, saturate=call.flag("saturate", True), rounding=rounding)
 
 
 @handler("Identity")

@@ -37,6 +37,7 @@ NETWORKS = [
     "light_squeezenet",
     "light_densenet121",
     "light_shufflenet",
+    "keras_stem",
 ]
 MODELS = models_dir()
 needs_models = pytest.mark.skipif(
@@ -90,18 +91,48 @@ def _weights(
     return scale * rng.standard_normal(shape, np.float32)
 
 
+@cache
+def keras_stem() -> onnx.ModelProto:
+    """The stem of a ResNet as Keras pads it: by itself, before a convolution and a pool without."""
+    rng = np.random.default_rng(3)
+    helper = onnx.helper
+    w = numpy_helper.from_array(0.1 * rng.standard_normal((8, 3, 7, 7), np.float32), "w")
+    pads = [numpy_helper.from_array(np.array([0, 0, p, p] * 2), f"pads{p}") for p in (3, 1)]
+    nodes = [
+        helper.make_node("Pad", ["x", "pads3"], ["padded"]),
+        helper.make_node("Conv", ["padded", "w"], ["features"], strides=[2, 2]),
+        helper.make_node("Relu", ["features"], ["active"]),
+        helper.make_node("Pad", ["active", "pads1"], ["framed"]),
+        helper.make_node("MaxPool", ["framed"], ["y"], kernel_shape=[3, 3], strides=[2, 2]),
+    ]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        "keras_stem",
+        [value("x", onnx.TensorProto.FLOAT, [2, 3, 32, 32])],
+        [value("y", onnx.TensorProto.FLOAT, None)],
+        [w, *pads],
+    )
+    opset = helper.make_opsetid("", 17)
+    return helper.make_model(graph, opset_imports=[opset], ir_version=8)
+
+
 def relative_error(actual: Array, expected: Array) -> float:
     a, e = actual.astype(np.float64), expected.astype(np.float64)
     return float(np.linalg.norm(a - e) / np.linalg.norm(e))
 
 
+def network(name: str) -> onnx.ModelProto:
+    return keras_stem() if name == "keras_stem" else randomized(name)
+
+
 @cache
 def built(name: str) -> gie_core.Engine:
-    return gie_core.build(randomized(name))
+    return gie_core.build(network(name))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_light_networks_match_onnxruntime(name: str) -> None:
+def test_networks_match_onnxruntime(name: str) -> None:
     engine = built(name)
     assert engine.report.imported is not None
     assert not engine.report.imported.foreign
@@ -109,7 +140,7 @@ def test_light_networks_match_onnxruntime(name: str) -> None:
     assert info.shape is not None
     x = np.random.default_rng(1).standard_normal([int(d) for d in info.shape]).astype(np.float32)
     session: Any = onnxruntime.InferenceSession(
-        randomized(name).SerializeToString(), providers=["CPUExecutionProvider"]
+        network(name).SerializeToString(), providers=["CPUExecutionProvider"]
     )
     expected: Array = session.run(None, {info.name: x})[0]
     assert np.isfinite(expected).all()

@@ -196,6 +196,12 @@ def evaluate_dim(dim: Dim, values: Mapping[str, int]) -> int:
     return result
 
 
+def certainly_differ(a: Dim, b: Dim) -> bool:
+    """Whether two dimensions differ for every choice of their symbols: ``n`` and ``n + 1``."""
+    difference = a - b
+    return isinstance(difference, int) and difference != 0
+
+
 def format_dim(dim: Dim) -> str:
     """The text that ``parse_dim`` reads back."""
     return str(dim)

@@ -20,9 +20,9 @@ import numpy as np
 
 from gie_core.errors import GieError
 from gie_core.ir.dims import free_symbols
-from gie_core.ir.op import Op, OpError
+from gie_core.ir.op import Op, OpError, UnknownTypesError
 from gie_core.ir.quantization import Quantization
-from gie_core.ir.types import Array, TensorType, Type, type_of
+from gie_core.ir.types import Array, TensorType, Type, UnknownRankError, type_of
 
 __all__ = ["Graph", "GraphError", "Node", "State", "Use", "Value"]
 
@@ -367,10 +367,12 @@ class Graph:
         """Declare that ``output`` is the content of ``input`` at the next run.
 
         Raises:
-            GraphError: ``input`` is not a graph input, or their types differ.
+            GraphError: ``input`` is not a graph input or a state already, or their types differ.
         """
         if not any(input is value for value in self._inputs):
             raise GraphError(f"the state %{input.name} is not an input of graph {self.name!r}")
+        if any(input is state.input for state in self._states):
+            raise GraphError(f"%{input.name} is a state already")
         if input.type != output.type:
             raise GraphError(
                 f"the state %{input.name} is {input.type}, its successor %{output.name} "
@@ -431,9 +433,10 @@ class Graph:
         """Remove an input that nobody reads.
 
         Raises:
-            GraphError: it is still read.
+            GraphError: it is still read, or is a state.
         """
-        if value._uses or self.is_output(value):
+        is_state = any(value is state.input for state in self._states)
+        if value._uses or is_state or self.is_output(value):
             raise GraphError(f"the input %{value.name} is still used")
         self._inputs.remove(value)
         del self._names[value.name]
@@ -520,16 +523,21 @@ def infer_types(op: Op, operands: Sequence[Value | None]) -> tuple[Type, ...]:
     """The result types that the op infers, always as a tuple.
 
     Raises:
-        OpError: the operands do not fit, or the op can't infer types.
+        OpError: the operands do not fit the op.
+        UnknownTypesError: they may, but the types don't follow from them.
     """
     try:
         inferred = op.infer(*(None if v is None else v.type for v in operands))
     except OpError as error:
         raise OpError(f"{op.name}: {error}") from error
-    except ValueError as error:  # an unknown rank, from TensorType.dims
-        raise OpError(f"{op.name}: {error}") from error
+    except UnknownRankError as error:
+        raise UnknownTypesError(f"{op.name}: {error}") from error
+    except (ValueError, AttributeError, TypeError, LookupError, ArithmeticError) as error:
+        # A rule for tensors met a sequence, an optional, or nothing at all.
+        given = ", ".join("_" if v is None else str(v.type) for v in operands)
+        raise OpError(f"{op.name} does not take ({given}): {error}") from error
     if inferred is None:
-        raise OpError(f"{op.name} cannot infer its result types; declare them")
+        raise UnknownTypesError(f"{op.name} cannot infer its result types; declare them")
     return inferred if isinstance(inferred, tuple) else (inferred,)
 
 

@@ -39,11 +39,15 @@ if TYPE_CHECKING:
     from gie_core.ir.expr import Expr
     from gie_core.ir.graph import Graph
 
-__all__ = ["Op", "OpError", "OpRegistry", "Operand", "Trait"]
+__all__ = ["Op", "OpError", "OpRegistry", "Operand", "Trait", "UnknownTypesError"]
 
 
 class OpError(GieError):
     """An op was given attributes or operands that it cannot take."""
+
+
+class UnknownTypesError(OpError):
+    """The result types do not follow from the operands' types; the node declares them."""
 
 
 class Trait(enum.Enum):

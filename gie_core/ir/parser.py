@@ -230,7 +230,7 @@ class _Parser:
             result: Type = wrapper(self.type())
             self.lexer.expect(">")
         else:
-            result = TensorType(self._dtype(), self._shape())
+            result = self._tensor_type(self._dtype())
         self.depth -= 1
         return result
 
@@ -243,6 +243,10 @@ class _Parser:
             raise self.lexer.error(
                 f"{token.text!r} is not an element type ({known})", token.position
             ) from None
+
+    def _tensor_type(self, dtype: DType) -> TensorType:
+        position, shape = self.lexer.token.position, self._shape()
+        return self._guard(lambda: TensorType(dtype, shape), position)
 
     def _shape(self) -> tuple[Dim, ...] | None:
         self.lexer.expect("[")
@@ -354,7 +358,7 @@ class _Parser:
         dtype = self._dtype()
         if not self.lexer.at("["):
             return dtype
-        return FrozenArray(self._elements(TensorType(dtype, self._shape())))
+        return FrozenArray(self._elements(self._tensor_type(dtype)))
 
     def _elements(self, type_: TensorType) -> Array:
         """A flat list of the elements of an array of this type."""

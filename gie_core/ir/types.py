@@ -17,7 +17,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from gie_core.ir.dims import Dim, as_dim, format_dim
+from gie_core.ir.dims import Dim, as_dim, certainly_differ, format_dim
 
 __all__ = [
     "Array",
@@ -27,6 +27,7 @@ __all__ = [
     "Shape",
     "TensorType",
     "Type",
+    "UnknownRankError",
     "may_equal",
     "type_of",
 ]
@@ -165,6 +166,10 @@ _BITS = {
 }
 
 
+class UnknownRankError(ValueError):
+    """The dimensions of a tensor were asked for, but not even their number is known."""
+
+
 @dataclass(frozen=True)
 class TensorType:
     """An element type and a shape.
@@ -173,10 +178,18 @@ class TensorType:
         dtype: the element type.
         shape: dimensions from the outermost in; ``None`` where not even the rank is
             known (the result of a foreign op).
+
+    Raises:
+        ValueError: a dimension is negative.
     """
 
     dtype: DType
     shape: Shape | None
+
+    def __post_init__(self) -> None:
+        for dim in self.shape or ():
+            if isinstance(dim, int) and dim < 0:
+                raise ValueError(f"a dimension cannot be negative, as in {self}")
 
     @classmethod
     def of(cls, dtype: Any, shape: Iterable[Dim | str] | None = None) -> TensorType:
@@ -189,7 +202,7 @@ class TensorType:
         """Number of dimensions.
 
         Raises:
-            ValueError: the rank is unknown.
+            UnknownRankError: the rank is unknown.
         """
         return len(self.dims)
 
@@ -198,10 +211,10 @@ class TensorType:
         """The shape of a ranked tensor.
 
         Raises:
-            ValueError: the rank is unknown.
+            UnknownRankError: the rank is unknown.
         """
         if self.shape is None:
-            raise ValueError(f"the rank of {self} is unknown")
+            raise UnknownRankError(f"the rank of {self} is unknown")
         return self.shape
 
     @property
@@ -247,10 +260,7 @@ def may_equal(a: Type, b: Type) -> bool:
             return a.dtype is b.dtype
         if len(a.shape) != len(b.shape):
             return False
-        return not any(
-            isinstance(p, int) and isinstance(q, int) and p != q
-            for p, q in zip(a.shape, b.shape, strict=True)
-        )
+        return not any(certainly_differ(p, q) for p, q in zip(a.shape, b.shape, strict=True))
     if isinstance(a, SequenceType) and isinstance(b, SequenceType):
         return may_equal(a.item, b.item)
     if isinstance(a, OptionalType) and isinstance(b, OptionalType):

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from gie_core.errors import GieError
-from gie_core.ir.dims import free_symbols
-from gie_core.ir.graph import Graph, Node, check_arity, infer_types
-from gie_core.ir.op import OpError
+from gie_core.ir.dims import certainly_differ, free_symbols
+from gie_core.ir.graph import Graph, Node, Use, Value, check_arity, infer_types
+from gie_core.ir.op import OpError, Trait, UnknownTypesError
+from gie_core.ir.quantization import Quantization
 from gie_core.ir.text import format_graph, format_node, identity_key
 from gie_core.ir.types import TensorType, may_equal, type_of
 
@@ -84,7 +85,7 @@ def annotate(graph: Graph, problem: Problem) -> str:
 
 
 def _is_line_of(line: str, node: Node) -> bool:
-    return bool(node.results) and line.strip().startswith(f"%{node.results[0].name}:")
+    return bool(node.results) and line.strip().startswith(format_node(node).split(" ", 1)[0])
 
 
 def _names_are_unique(graph: Graph, stage: Stage) -> Iterator[Problem]:
@@ -106,16 +107,19 @@ def _operands_are_defined_before(graph: Graph, stage: Stage) -> Iterator[Problem
         if value not in defined:
             yield Problem(f"the output %{value.name} is not defined")
     for state in graph.states:
-        if state.output not in defined or state.input.type != state.output.type:
+        if (
+            state.input not in graph.inputs
+            or state.output not in defined
+            or state.input.type != state.output.type
+        ):
             yield Problem(f"the state %{state.input.name} has no successor of its type")
 
 
 def _uses_are_recorded(graph: Graph, stage: Stage) -> Iterator[Problem]:
+    uses = {value: set(value.uses) for value in graph.values()}
     for node in graph.nodes:
         for index, operand in enumerate(node.operands):
-            if operand is not None and not any(
-                use.node is node and use.index == index for use in operand.uses
-            ):
+            if operand is not None and Use(node, index) not in uses[operand]:
                 yield Problem(f"%{operand.name} does not know that operand {index} reads it", node)
 
 
@@ -134,9 +138,12 @@ def _types_follow(graph: Graph, stage: Stage) -> Iterator[Problem]:
     for node in graph.nodes:
         try:
             inferred = infer_types(node.op, node.operands)
-        except OpError as error:
+        except UnknownTypesError as error:
             if not _declares_types(node):
                 yield Problem(str(error), node)
+            continue
+        except OpError as error:
+            yield Problem(str(error), node)
             continue
         if len(inferred) != len(node.results):
             yield Problem(
@@ -151,9 +158,26 @@ def _types_follow(graph: Graph, stage: Stage) -> Iterator[Problem]:
 
 def _declares_types(node: Node) -> bool:
     """The op has no rule for these operands, so what the node declares counts."""
-    from gie_core.ir.op import Trait
-
     return Trait.OPAQUE in node.op.traits
+
+
+def _quantizations_fit(graph: Graph, stage: Stage) -> Iterator[Problem]:
+    for value in graph.values():
+        if value.quantization is not None and not _fits(value.quantization, value):
+            yield Problem(
+                f"the quantization of %{value.name} has {len(value.quantization.scale)} scales "
+                f"at axis {value.quantization.axis}, which does not fit {value.type}",
+                value.node,
+            )
+
+
+def _fits(quantization: Quantization, value: Value) -> bool:
+    if not isinstance(value.type, TensorType):
+        return False
+    axis, shape = quantization.axis, value.type.shape
+    if axis is None or shape is None:
+        return True
+    return axis < len(shape) and not certainly_differ(shape[axis], len(quantization.scale))
 
 
 def _symbols_are_bound(graph: Graph, stage: Stage) -> Iterator[Problem]:
@@ -161,14 +185,19 @@ def _symbols_are_bound(graph: Graph, stage: Stage) -> Iterator[Problem]:
     bound: set[str] = set()
     for value in graph.inputs:
         if isinstance(value.type, TensorType):
-            bound.update(free_symbols(*(value.type.shape or ())))
+            bound.update(_lone_symbols(value.type))
     for node in graph.nodes:
         unbound = node.op.symbols() - bound
         if unbound:
             yield Problem(f"the dimension {min(unbound)!r} is not known here", node)
         for result in node.results:
             if isinstance(result.type, TensorType):
-                bound.update(free_symbols(*(result.type.shape or ())))
+                bound.update(_lone_symbols(result.type))
+
+
+def _lone_symbols(type_: TensorType) -> set[str]:
+    """Those that are a dimension by themselves; n cannot be told from 2*n or n*m."""
+    return {str(dim) for dim in type_.shape or () if str(dim) in free_symbols(dim)}
 
 
 def _groups_belong_to_stage(graph: Graph, stage: Stage) -> Iterator[Problem]:
@@ -183,6 +212,7 @@ RULES: tuple[Callable[[Graph, Stage], Iterator[Problem]], ...] = (
     _uses_are_recorded,
     _operands_fit,
     _types_follow,
+    _quantizations_fit,
     _symbols_are_bound,
     _groups_belong_to_stage,
 )

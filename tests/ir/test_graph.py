@@ -143,11 +143,22 @@ def test_what_is_used_cannot_be_removed(position: int) -> None:
         graph.remove_input(graph.inputs[0])
 
 
+def test_the_input_of_a_state_cannot_be_removed() -> None:
+    graph, nodes = chain(1)
+    state = graph.add_input("s", F32)
+    graph.add_state(state, nodes[0].result)
+    with pytest.raises(GraphError, match="%s is still used"):
+        graph.remove_input(state)
+
+
 def test_states_must_be_inputs_of_the_same_type() -> None:
     graph, nodes = chain(1)
     with pytest.raises(GraphError, match="is not an input"):
         graph.add_state(nodes[0].result, nodes[0].result)
     other = graph.add_input("s", TensorType.of("f16", [1]))
+    graph.add_state(graph.inputs[0], nodes[0].result)
+    with pytest.raises(GraphError, match="%x is a state already"):
+        graph.add_state(graph.inputs[0], nodes[0].result)
     with pytest.raises(GraphError, match=r"is f16\[1\], its successor %identity f32"):
         graph.add_state(other, nodes[0].result)
 

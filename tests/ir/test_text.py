@@ -18,12 +18,14 @@ from gie_core.ir.parser import parse_graph
 from gie_core.ir.quantization import Quantization
 from gie_core.ir.text import blobs, format_graph, identity_key
 from gie_core.ir.types import Array, DType, TensorType
+from gie_core.ops.activation import Relu
 from gie_core.ops.foreign import Foreign
 from gie_core.ops.group import Group
 from gie_core.ops.identity import Dropout, Identity
 from gie_core.ops.pointwise import Pointwise
+from gie_core.ops.shape import Concat
 
-OPS = OpRegistry([Foreign, Group, Identity, Dropout, Pointwise])
+OPS = OpRegistry([Concat, Foreign, Group, Identity, Dropout, Pointwise, Relu])
 
 EVERYTHING = r"""graph "my net" {
   metadata {producer = "torch 2.0", "odd key" = "\u00e9"}
@@ -125,6 +127,10 @@ ERRORS = [
     ("%y = identity(%z)", "line 3, column 17: %z is not defined before this line"),
     ("%x = identity(%x)", "line 3, column 3: %x is defined twice"),
     ("%y = identity()", "identity needs the operand 'x'"),
+    ("input %q: seq<f32[2]> %y = relu(%q)", "relu does not take (seq<f32[2]>)"),
+    ("%y = concat(%x, _, %x) {axis = 0}", "concat does not take (f32[n], _, f32[n])"),
+    ("input %i: f32[-1]", "cannot be negative"),
+    ("const %c: f32[-1] = [1.0]", "cannot be negative"),
     ("%y, %y = identity(%x)", "%y is defined twice"),
     ("%y, %z = identity(%x)", "identity has 1 results, not 2"),
     ("%y = dropout(%x) {rate = 1.0}", "dropout has no attribute 'rate'"),

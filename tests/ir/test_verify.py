@@ -10,9 +10,11 @@ import pytest
 from gie_core.ir.dims import symbol
 from gie_core.ir.graph import Graph
 from gie_core.ir.parser import parse_graph
-from gie_core.ir.types import TensorType
+from gie_core.ir.quantization import Quantization
+from gie_core.ir.types import DType, TensorType
 from gie_core.ir.verify import RULES, Stage, VerifyError, verify
 from gie_core.ops import core_ops
+from gie_core.ops.control import If
 from gie_core.ops.group import Group
 from gie_core.ops.shape import Reshape
 
@@ -58,6 +60,31 @@ def unbound_symbol(graph: Graph) -> None:
     graph.add(Reshape(shape=shape), graph.value("b"), types=[TensorType.of("f32", ["n", 2, 2])])
 
 
+def unbound_factor(graph: Graph) -> None:
+    graph.inputs[0].type = TensorType.of("f32", ["2*n", 4])
+    for name in ("a", "b"):
+        graph.value(name).type = graph.inputs[0].type
+
+
+def wrong_size(graph: Graph) -> None:
+    graph.value("a").type = TensorType.of("f32", ["n + 1", 4])
+
+
+def too_many_scales(graph: Graph) -> None:
+    graph.value("a").quantization = Quantization(DType.I8, (1.0,) * 5, (0,) * 5, axis=1)
+
+
+def scales_beyond_the_rank(graph: Graph) -> None:
+    graph.value("a").quantization = Quantization(DType.I8, (1.0,) * 4, (0,) * 4, axis=2)
+
+
+def unfit_branch(graph: Graph) -> None:
+    branch = parse_graph("graph b { input %x: f32[n, 5] return %x }", core_ops())
+    condition = graph.add_constant(np.array(True))
+    op = If(then_branch=branch, else_branch=branch)
+    graph.add(op, condition, graph.inputs[0], types=[TensorType.of("f32", [1])])
+
+
 def early_group(graph: Graph) -> None:
     body = parse_graph("graph b { input %x: f32[n, 4] return %x }", core_ops())
     graph.add(Group(kind="epilogue", body=body), graph.inputs[0])
@@ -69,6 +96,11 @@ FAULTS: list[tuple[Callable[[Graph], None], str]] = [
     (missing_operand, "identity needs the operand 'x'"),
     (wrong_type, r"%a is f32\[n, 5\], but identity makes f32\[n, 4\]"),
     (wrong_constant, r"the constant %c does not have its type f32\[2\]"),
+    (wrong_size, r"%a is f32\[n \+ 1, 4\], but identity makes f32\[n, 4\]"),
+    (unfit_branch, r"if: the body's input %x is a f32\[n, 5\], not a f32\[n, 4\]"),
+    (too_many_scales, r"%a has 5 scales at axis 1, which does not fit f32\[n, 4\]"),
+    (scales_beyond_the_rank, r"%a has 4 scales at axis 2, which does not fit f32\[n, 4\]"),
+    (unbound_factor, "the dimension 'n' is not known here"),
     (unbound_symbol, "the dimension 'm' is not known here"),
     (early_group, "groups may only be made by the passes that group"),
 ]
@@ -99,6 +131,17 @@ def test_the_message_stands_under_the_node() -> None:
     assert lines[position - 1].strip().startswith("%a:")
 
 
+def test_the_message_finds_quoted_names() -> None:
+    graph = parse_graph(TEXT, core_ops())
+    graph.rename(graph.value("a"), "a b")
+    graph.value("a b").type = TensorType.of("f32", ["n", 5])
+    with pytest.raises(VerifyError) as error:
+        verify(graph)
+    lines = error.value.graph_text.splitlines()
+    position = next(i for i, line in enumerate(lines) if "^^^" in line)
+    assert lines[position - 1].strip().startswith('%"a b":')
+
+
 def test_bodies_are_verified_too() -> None:
     graph = parse_graph(TEXT, core_ops())
     early_group(graph)
@@ -111,4 +154,4 @@ def test_bodies_are_verified_too() -> None:
 
 def test_every_rule_is_broken_above_or_cannot_be() -> None:
     """Names and operands are kept right by ``Graph`` itself; all other rules have a fault here."""
-    assert len(RULES) == 7
+    assert len(RULES) == 8

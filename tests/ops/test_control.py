@@ -15,6 +15,7 @@ from gie_core.ir.types import SequenceType, TensorType, Type
 from gie_core.ops.arithmetic import Add, Less, Mul
 from gie_core.ops.control import If, Loop
 from gie_core.ops.identity import Identity
+from gie_core.ops.index import NonZero
 from gie_core.ops.run import run_graph
 from gie_core.ops.shape import Concat, Tile
 from gie_core.testing.ops import check, tensor_type
@@ -111,6 +112,21 @@ REJECTED: list[tuple[Graph, Graph, list[str], str]] = [
 def test_if_rejects(then: Graph, other: Graph, operands: list[str], message: str) -> None:
     with pytest.raises(OpError, match=message):
         If(then_branch=then, else_branch=other).infer(*types(*operands))
+
+
+def test_symbols_that_a_body_binds_itself_stay_inside() -> None:
+    graph, (x,) = graph_of("f32[n]")
+    found = graph.add(NonZero(), x, types=[tensor_type("i64[1, k]")])
+    graph.set_outputs(found.results)
+    op = If(then_branch=graph, else_branch=graph)
+    assert op.infer(*types("bool[]", "f32[3]")) == (tensor_type("i64[*]"),)
+
+
+def test_lone_symbols_of_a_body_are_the_operands_extents() -> None:
+    graph, (_, x) = graph_of("f32[m // 2]", "f32[m]")
+    graph.set_outputs([x])
+    op = If(then_branch=graph, else_branch=graph)
+    assert op.infer(*types("bool[]", "f32[m // 2]", "f32[k]")) == (tensor_type("f32[k]"),)
 
 
 def test_if_passes_sequences() -> None:

@@ -102,9 +102,11 @@ def test_types_there_and_back(type_: Type) -> None:
 def test_names_of_dimensions_become_symbols() -> None:
     symbols = Symbols()
     proto = helper.make_tensor_type_proto(
-        TensorProto.FLOAT, ["batch size", None, "batch size", 3, "max"]
+        TensorProto.FLOAT, ["batch size", None, "batch size", 3, "max", "in"]
     )
-    assert str(symbols.type_of(proto, "x", "x")) == "f32[batch_size, x_1, batch_size, 3, max_1]"
+    assert (
+        str(symbols.type_of(proto, "x", "x")) == "f32[batch_size, x_1, batch_size, 3, max_1, in_1]"
+    )
     other = helper.make_tensor_type_proto(TensorProto.FLOAT, ["batch-size", "2n"])
     assert str(symbols.type_of(other, "y", "y")) == "f32[batch_size_1, d2n]"
 

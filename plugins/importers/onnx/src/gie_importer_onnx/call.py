@@ -279,6 +279,8 @@ class Call:
                 if operand is not None:
                     self.tensor_type(operand)
         made = core_ops()[op](**attributes)
+        if types is not None:  # the op can't infer them, but knows what operands it takes
+            made.infer(*(None if operand is None else operand.type for operand in operands))
         name = f"{self.result_name}.{op}"
         node = self.builder.add(made, *operands, sources=(self.source,), name=name, types=types)
         return node.results

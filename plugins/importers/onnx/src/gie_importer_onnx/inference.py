@@ -26,6 +26,9 @@ from gie_importer_onnx.tensors import type_proto_of
 
 __all__ = ["result_types"]
 
+LARGEST_RANK = 64
+"""NumPy's limit."""
+
 
 def result_types(call: Call, reason: str) -> list[Type]:
     """The types of a node's outputs, up to the last one that the model uses.
@@ -91,7 +94,10 @@ def _check(
         ValueError: an axis lies beyond all operands, where inference would read wild memory.
         ValidationError: operands or attributes are missing, or of the wrong kind.
     """
-    largest = max((len(type_.tensor_type.shape.dim) for type_ in types), default=0)
+    tensors = [type_.tensor_type for type_ in types if type_.HasField("tensor_type")]
+    largest = max((len(tensor.shape.dim) for tensor in tensors), default=0)
+    if not all(tensor.HasField("shape") for tensor in tensors):
+        largest = LARGEST_RANK
     for attribute in node.attribute:
         if attribute.name == "axis" and not -largest - 1 <= attribute.i <= largest:
             raise ValueError(f"axis {attribute.i} does not exist")

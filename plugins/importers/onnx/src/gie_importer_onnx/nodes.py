@@ -112,17 +112,21 @@ def _inline(call: Call, function: FunctionProto, is_open: bool) -> None:
 
 
 def _bind(call: Call, results: Sequence[Value | None], mark: Mark) -> None:
-    """Give the node's outputs their values, under the names they have in the model."""
-    builder, taken = call.builder, set[Value]()
-    needed = [(index, name) for index, name in enumerate(call.node.output) if name]
-    for index, name in needed:
+    """Give the node's outputs their values, under the names they have in the model.
+
+    Raises:
+        Unsupported: the model uses an output that has no value; nothing was bound then.
+    """
+    bound: dict[str, Value] = {}
+    for index, name in enumerate(call.node.output):
         value = results[index] if index < len(results) else None
-        if value is None:
+        if name and value is None:
             raise Unsupported(f"its output {index} is used")
-        if value in taken or not builder.is_new(value, mark):
-            value = call.emit("identity", value)
-        taken.add(value)
-        builder.graph.rename(value, call.scope.prefix + name)
+        if name and value is not None:
+            is_free = call.builder.is_new(value, mark) and value not in bound.values()
+            bound[name] = value if is_free else call.emit("identity", value)
+    for name, value in bound.items():
+        call.builder.graph.rename(value, call.scope.prefix + name)
         call.scope.define(name, value, call.where)
 
 

@@ -84,9 +84,10 @@ def in_order(nodes: Sequence[NodeProto], known: Iterable[str]) -> list[NodeProto
 def _writers(nodes: Sequence[NodeProto], known: set[str]) -> dict[str, int]:
     writer: dict[str, int] = {}
     for index, node in enumerate(nodes):
-        for name in node.output:
-            if name and (name in known or writer.setdefault(name, index) != index):
+        for name in filter(None, node.output):
+            if name in known or name in writer:
                 raise ModelError(f"{describe(node)} writes {name!r}, which is already defined")
+            writer[name] = index
     for node in nodes:
         for name in reads(node):
             if name not in known and name not in writer:

@@ -15,7 +15,6 @@ from gie_core.builder.report import ImportReport
 from gie_core.ir.graph import Graph, Node, Value
 from gie_core.ir.op import Op
 from gie_core.ir.types import Array, Type
-from gie_core.ops import core_ops
 from gie_importer_onnx.known import LARGEST, evaluate
 from gie_importer_onnx.symbols import Symbols
 from gie_importer_onnx.tensors import array_of
@@ -81,12 +80,6 @@ class Builder:
             self.known.update(zip(node.results, results, strict=True))
         return node
 
-    def emit(
-        self, op: str, *operands: Value | None, sources: Iterable[str], name: str, **attributes: Any
-    ) -> Node:
-        """Append a node of one of the core's ops, by its name."""
-        return self.add(core_ops()[op](**attributes), *operands, sources=sources, name=name)
-
     def constant(self, data: Any, name: str) -> Value:
         """Add a constant."""
         value = self.graph.add_constant(data, name)
@@ -115,7 +108,7 @@ class Builder:
         for constant in reversed(self._constants[mark.constants :]):
             self.graph.remove_constant(constant)
         del self._nodes[mark.nodes :], self._constants[mark.constants :]
-        self.session.report.native = mark.native
+        self.session.report.native = mark.native.copy()
         del self.session.report.foreign[mark.foreign :]
 
     def is_new(self, value: Value, mark: Mark) -> bool:

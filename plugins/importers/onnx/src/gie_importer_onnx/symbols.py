@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Mapping, Sequence
 
@@ -28,7 +29,8 @@ class Symbols:
 
     def __init__(self) -> None:
         self._named: dict[str, Dim] = {}
-        self.used: set[str] = {"min", "max", "mod"}
+        # Words that the text form of dimensions reads otherwise.
+        self.used: set[str] = {"min", "max", "mod", *keyword.kwlist}
 
     def named(self, parameter: str) -> Dim:
         """The dimension of a ``dim_param``: always the same for the same name."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx.parser
 import pytest
 
+from gie_importer_onnx.importer import OnnxImporter
 from gie_importer_onnx.testing import Constant, check_node
 
 RNG = np.random.default_rng(4)
@@ -43,6 +45,13 @@ def test_batch_norm_in_training_mode_is_foreign() -> None:
         symbolic=False,
         training_mode=1,
     )
+
+
+def test_a_node_with_an_output_too_many_is_foreign_as_a_whole() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 17]>
+    g (float[2, 3] x) => (float[2, 3] y, float[2, 3] z) { y, z = Relu (x) }"""
+    report = OnnxImporter().load(onnx.parser.parse_model(text)).report
+    assert [(node.op, node.reason) for node in report.foreign] == [("Relu", "its output 1 is used")]
 
 
 def test_instance_norm() -> None:

@@ -18,7 +18,7 @@ from gie_core.ir.text import blobs, format_graph
 from gie_core.ops import core_ops
 from gie_core.runtime.target import HOST
 from gie_importer_onnx.importer import OnnxImporter
-from gie_importer_onnx.reference import OnnxReferenceProvider
+from gie_importer_onnx.provider import OnnxReferenceProvider
 from gie_importer_onnx.registry import find_handler, handled_ops
 from gie_importer_onnx.testing import compare_with_peer, run_imported
 

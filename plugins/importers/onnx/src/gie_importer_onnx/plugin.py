@@ -27,7 +27,7 @@ def gie_kernel_providers() -> list[KernelProviderDeclaration]:
     return [
         KernelProviderDeclaration(
             name="onnx-reference",
-            factory="gie_importer_onnx.reference:OnnxReferenceProvider",
+            factory="gie_importer_onnx.provider:OnnxReferenceProvider",
             summary="foreign ONNX nodes, by onnx.reference",
             order=900,
         )

@@ -1,4 +1,4 @@
-"""The provider that runs foreign ONNX nodes, one at a time, through ``onnx.reference``.
+"""Running foreign ONNX nodes, one at a time, through ``onnx.reference``.
 
 It is slow and complete: whatever ONNX defines and GIE lacks runs here. Sequences
 are Python lists, absent optionals ``None``.
@@ -28,54 +28,43 @@ from gie_core.ir.op import Op
 from gie_core.ir.types import Array, DType, TensorType, Type
 from gie_core.ops.foreign import Foreign
 from gie_core.ops.run import ExecutionError
-from gie_core.runtime.target import Target
 from gie_importer_onnx.foreign import CAPTURES, FUNCTIONS, OPSETS
 from gie_importer_onnx.reading import ONNX_DOMAIN
 
-__all__ = ["OnnxReferenceProvider"]
+__all__ = ["kernel", "support"]
 
 
-class OnnxReferenceProvider:
-    """Runs ``foreign`` nodes of the domains that ``onnx.reference`` implements."""
+def support(node: Node, op: Foreign) -> Support:
+    """Whether ``onnx.reference`` has the op of a foreign node."""
+    try:
+        _evaluator(node)
+    except Exception as error:  # noqa: BLE001 - onnx raises errors of many kinds: it can't run the node
+        return Support.no(f"onnx.reference cannot run {op.domain}::{op.op}: {_first_line(error)}")
+    return Support.yes()
 
-    def supports(self, node: Node, target: Target) -> Support:
-        """Whether ``onnx.reference`` has the op."""
-        if target.kind != "host":
-            return Support.no("onnx.reference runs on the host")
-        if not isinstance(node.op, Foreign):
-            return Support.no("only foreign nodes need onnx.reference")
+
+def kernel(node: Node) -> Kernel:
+    """A function that evaluates the node; the evaluator is made once."""
+    evaluator: Any = _evaluator(node)
+    types = [result.type for result in node.results]
+    names = _operand_names(node)
+
+    def run(op: Op, operands: Sequence[Any]) -> tuple[Any, ...]:
+        padded = [*operands, *[None] * (len(names) - len(operands))]
+        feeds = {name: value for name, value in zip(names, padded, strict=True) if name}
         try:
-            _evaluator(node)
-        except Exception as error:  # noqa: BLE001 - onnx raises errors of many kinds: it can't run the node
-            return Support.no(
-                f"onnx.reference cannot run {node.op.domain}::{node.op.op}: {_first_line(error)}"
-            )
-        return Support.yes()
+            with np.errstate(all="ignore"):
+                results: list[Any] = evaluator.run(None, feeds)
+        except Exception as error:  # whatever it raises becomes one error that names the node
+            where = ", ".join(node.sources) or node.results[0].name
+            raise ExecutionError(
+                f"onnx.reference fails at {where}: {_first_line(error)}"
+            ) from error
+        if isinstance(op, Foreign) and op.op == "Optional":
+            results = results[0]  # the reference wraps what the optional holds in a list
+        return tuple(_from_onnx(value, type_) for value, type_ in zip(results, types, strict=True))
 
-    def kernel(self, node: Node, target: Target) -> Kernel:
-        """A function that evaluates the node; the evaluator is made once."""
-        evaluator: Any = _evaluator(node)
-        types = [result.type for result in node.results]
-        names = _operand_names(node)
-
-        def run(op: Op, operands: Sequence[Any]) -> tuple[Any, ...]:
-            padded = [*operands, *[None] * (len(names) - len(operands))]
-            feeds = {name: value for name, value in zip(names, padded, strict=True) if name}
-            try:
-                with np.errstate(all="ignore"):
-                    results: list[Any] = evaluator.run(None, feeds)
-            except Exception as error:  # whatever it raises becomes one error that names the node
-                where = ", ".join(node.sources) or node.results[0].name
-                raise ExecutionError(
-                    f"onnx.reference fails at {where}: {_first_line(error)}"
-                ) from error
-            if isinstance(op, Foreign) and op.op == "Optional":
-                results = results[0]  # the reference wraps what the optional holds in a list
-            return tuple(
-                _from_onnx(value, type_) for value, type_ in zip(results, types, strict=True)
-            )
-
-        return run
+    return run
 
 
 def _evaluator(node: Node) -> ReferenceEvaluator:

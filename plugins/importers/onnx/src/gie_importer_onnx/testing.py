@@ -18,7 +18,7 @@ from gie_core.ir.verify import verify
 from gie_core.runtime.host import HostExecutor
 from gie_core.runtime.target import HOST
 from gie_importer_onnx.importer import OnnxImporter
-from gie_importer_onnx.reference import OnnxReferenceProvider
+from gie_importer_onnx.provider import OnnxReferenceProvider
 from gie_importer_onnx.tensors import ELEMENT_TYPES, array_of
 
 __all__ = [

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import ClassVar
@@ -20,8 +20,10 @@ from gie_core.errors import GieError
 from gie_core.ir.graph import Graph, Node
 from gie_core.ir.op import Op
 from gie_core.ir.rewrite import Replacement, Rewriter
-from gie_core.ir.text import format_graph, identity_key
+from gie_core.ir.text import blobs, format_graph, identity_key
+from gie_core.ir.types import TensorType
 from gie_core.ir.verify import Stage, VerifyError, verify
+from gie_core.plugin.blame import blame
 
 __all__ = ["Pass", "PassError", "PatternPass", "Phase", "run_passes", "sort_passes"]
 
@@ -95,7 +97,7 @@ class PatternPass(Pass):
         return (node for node in graph.nodes if not self.roots or isinstance(node.op, self.roots))
 
 
-def sort_passes(passes: Iterable[Pass], owners: dict[str, str] | None = None) -> list[Pass]:
+def sort_passes(passes: Iterable[Pass], owners: Mapping[str, str] | None = None) -> list[Pass]:
     """Order passes by phase, then by ``before``/``after``, then by name.
 
     Args:
@@ -120,7 +122,7 @@ def sort_passes(passes: Iterable[Pass], owners: dict[str, str] | None = None) ->
     return [by_name[n] for phase in Phase for n in order if by_name[n].phase is phase]
 
 
-def _topological(sorter: TopologicalSorter[str], owners: dict[str, str]) -> list[str]:
+def _topological(sorter: TopologicalSorter[str], owners: Mapping[str, str]) -> list[str]:
     try:
         sorter.prepare()
     except CycleError as error:
@@ -141,6 +143,7 @@ def run_passes(
     graph: Graph,
     passes: Sequence[Pass],
     finished: Callable[[PassRecord, Graph], None] = lambda record, graph: None,
+    owners: Mapping[str, str] | None = None,
 ) -> list[PassRecord]:
     """Run sorted passes: those that simplify until nothing changes, then those that group.
 
@@ -148,10 +151,13 @@ def run_passes(
         graph: changed in place.
         passes: as ``sort_passes`` orders them.
         finished: told about each run of a pass, with the graph as it then is.
+        owners: the plugin that brings each pass, by name; what another pass raises is not caught.
 
     Raises:
         PassError: a pass broke its contract, or the passes never settle.
+        GieError: a plugin's pass raised something; names both.
     """
+    owners = owners or {}
     verify(graph, Stage.IMPORTED)
     records: list[PassRecord] = []
 
@@ -159,7 +165,7 @@ def run_passes(
         changed = False
         for each in passes:
             if each.phase is phase:
-                record = _run_one(each, graph, round_number)
+                record = _run_one(each, graph, round_number, owners.get(each.name, ""))
                 records.append(record)
                 finished(record, graph)
                 changed |= bool(record.hits)
@@ -178,16 +184,17 @@ def run_passes(
     return records
 
 
-def _run_one(each: Pass, graph: Graph, round_number: int) -> PassRecord:
+def _run_one(each: Pass, graph: Graph, round_number: int, owner: str) -> PassRecord:
     start = time.perf_counter()
     stage = Stage.GROUPED if each.phase is Phase.GROUP else Stage.IMPORTED
     rewriters: list[Rewriter] = []
     for part in _parts(graph):
-        before = format_graph(part, identity_key)
+        before = _State(part)
         rewriter = Rewriter(part)
-        each.run(part, rewriter)
+        with blame(owner, f"the pass {each.name!r}"):
+            each.run(part, rewriter)
         rewriters.append(rewriter)
-        _check(each, part, rewriter, before)
+        _check(each, _State(part), rewriter, before)
     try:
         verify(graph, stage)
     except VerifyError as error:
@@ -197,8 +204,26 @@ def _run_one(each: Pass, graph: Graph, round_number: int) -> PassRecord:
     return PassRecord(each.name, round_number, time.perf_counter() - start, hits, refusals)
 
 
-def _check(each: Pass, graph: Graph, rewriter: Rewriter, before: str) -> None:
-    changed = format_graph(graph, identity_key) != before
+class _State:
+    """A graph at one moment, for comparison with a later one."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.text = format_graph(graph, identity_key)
+        self.arrays = blobs(graph, identity_key)  # alive, so that no other gets one's identity
+        self.inputs = [(value.name, value.type) for value in graph.inputs]
+        self.outputs = [
+            (name, value.type.dtype if isinstance(value.type, TensorType) else value.type)
+            for name, value in zip(graph.output_names, graph.outputs, strict=True)
+        ]  # a pass may find out more about an output's shape
+
+
+def _check(each: Pass, after: _State, rewriter: Rewriter, before: _State) -> None:
+    if (after.inputs, after.outputs) != (before.inputs, before.outputs):
+        raise PassError(
+            f"the pass {each.name!r} changed the inputs or outputs; their number, names and types "
+            "must stay as they are"
+        )
+    changed = after.text != before.text
     if changed and not rewriter.hits:
         raise PassError(
             f"the pass {each.name!r} changed the graph but recorded no hit; make changes through "

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
 from gie_core.builder.passes import Pass, PassError, PatternPass, Phase, run_passes, sort_passes
 from gie_core.builder.report import PassRecord
+from gie_core.errors import GieError
 from gie_core.ir.graph import Graph, Node
 from gie_core.ir.parser import parse_graph
 from gie_core.ir.rewrite import Refusal, Replacement, Rewriter
@@ -188,10 +190,34 @@ class ToIdentity(PatternPass):
         return rewriter.add(Identity(), node.operands[0])
 
 
+@dataclass(frozen=True)
+class Renamer(Pass):
+    """Gives an input another name."""
+
+    name: ClassVar[str] = "renamer"
+
+    def run(self, graph: Graph, rewriter: Rewriter) -> None:
+        graph.rename(graph.inputs[0], "q")
+
+
+@dataclass(frozen=True)
+class Returner(Pass):
+    """Returns a constant under the name of the output."""
+
+    value: Any
+    name: ClassVar[str] = "returner"
+
+    def run(self, graph: Graph, rewriter: Rewriter) -> None:
+        graph.set_outputs([("c", graph.add_constant(self.value))])
+
+
 BREACHES: list[tuple[list[Pass], str]] = [
     ([Liar()], r"'liar' recorded a hit \(%a = identity\) but the graph is as before"),
     ([Sneak()], "'sneak' changed the graph but recorded no hit"),
     ([Vandal()], "'vandal' left an invalid graph"),
+    ([Renamer()], "'renamer' changed the inputs or outputs"),
+    ([Returner(np.ones(2))], "'returner' changed the inputs or outputs"),
+    ([Returner(np.ones(2, np.float32))], "'returner' changed the graph but recorded no hit"),
     ([Endless()], "'endless' still finds something to rewrite"),
     ([ToDropout(), ToIdentity()], "to-dropout, to-identity undo each other"),
 ]
@@ -201,6 +227,41 @@ BREACHES: list[tuple[list[Pass], str]] = [
 def test_breaches_of_the_contract_are_named(passes: list[Pass], message: str) -> None:
     with pytest.raises(PassError, match=message):
         run_passes(graph(), passes)
+
+
+@dataclass(frozen=True)
+class Swapper(Pass):
+    """Puts a new array in place of a large one, which may get its address."""
+
+    name: ClassVar[str] = "swapper"
+
+    def run(self, graph: Graph, rewriter: Rewriter) -> None:
+        graph.remove_constant(graph.value("weight"))
+        graph.add_constant(np.ones(100), "weight")
+
+
+def test_a_new_array_is_a_change_wherever_it_lies() -> None:
+    g = graph()
+    g.add_constant(np.zeros(100), "weight")
+    with pytest.raises(PassError, match="'swapper' changed the graph but recorded no hit"):
+        run_passes(g, [Swapper()])
+
+
+@dataclass(frozen=True)
+class Faulty(Pass):
+    """Raises."""
+
+    name: ClassVar[str] = "faulty"
+
+    def run(self, graph: Graph, rewriter: Rewriter) -> None:
+        raise KeyError("k")
+
+
+def test_what_a_plugins_pass_raises_is_named() -> None:
+    with pytest.raises(GieError, match="the pass 'faulty' of plugin 'acme' raised KeyError: 'k'"):
+        run_passes(graph(), [Faulty()], owners={"faulty": "acme"})
+    with pytest.raises(KeyError):
+        run_passes(graph(), [Faulty()])
 
 
 def named(

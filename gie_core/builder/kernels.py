@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from gie_core.errors import GieError
 from gie_core.ir.graph import Graph, Node
 from gie_core.ops.group import Group
 from gie_core.ops.run import compute_node
+from gie_core.plugin.blame import blame, checked
 from gie_core.plugin.host import PluginHost
 from gie_core.runtime.target import Target
 
@@ -67,10 +68,11 @@ class KernelProvider(Protocol):
 
 @dataclass(frozen=True)
 class NamedProvider:
-    """A provider and the name it was declared under."""
+    """A provider, the name it was declared under, and the plugin that brings it."""
 
     name: str
     provider: KernelProvider
+    plugin: str = ""
 
 
 class ReferenceProvider:
@@ -93,13 +95,16 @@ class ReferenceProvider:
 
 def kernel_providers(host: PluginHost, target: Target) -> list[NamedProvider]:
     """The providers for a target in the order in which they are asked, the reference last."""
-    found: list[NamedProvider] = []
-    for owned in host.kernel_providers():
-        if target.kind in owned.declaration.targets:
-            provider: KernelProvider | None = host.load(owned, lambda make: make())
-            if provider is not None:
-                found.append(NamedProvider(owned.declaration.name, provider))
+    declared = [o for o in host.kernel_providers() if target.kind in o.declaration.targets]
+    found = [
+        NamedProvider(owned.declaration.name, provider, owned.plugin.name)
+        for owned, provider in host.load_all(declared, _make)
+    ]
     return [*found, NamedProvider("reference", ReferenceProvider())]
+
+
+def _make(factory: Callable[[], KernelProvider], declared: object) -> KernelProvider:
+    return factory()
 
 
 def choose_kernel(
@@ -109,15 +114,20 @@ def choose_kernel(
 
     Raises:
         KernelError: no provider runs the node; gives each one's reason.
+        GieError: a plugin's provider raised or returned something wrong; names node and plugin.
     """
     rejections: list[Rejection] = []
     op = f"group:{node.op.kind}" if isinstance(node.op, Group) else node.op.name
     name = node.results[0].name if node.results else op
     for each in providers:
-        support = each.provider.supports(node, target)
+        what = f"at {op} %{name}, supports() of the kernel provider {each.name!r}"
+        with blame(each.plugin, what):
+            support = checked(each.provider.supports(node, target), Support, each.plugin, what)
         if support.ok:
             choice = KernelChoice(name, op, each.name, node.sources, tuple(rejections))
-            return each.provider.kernel(node, target), choice
+            what = f"at {op} %{name}, kernel() of the kernel provider {each.name!r}"
+            with blame(each.plugin, what):
+                return each.provider.kernel(node, target), choice
         rejections.append(Rejection(each.name, support.reason))
     if node.op.subgraphs():
         return None, KernelChoice(name, op, "", node.sources, tuple(rejections))

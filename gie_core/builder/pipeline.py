@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+import inspect
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from gie_core.builder.importing import import_model
@@ -10,8 +12,10 @@ from gie_core.builder.kernels import kernel_providers, plan_graph
 from gie_core.builder.passes import Pass, PassError, run_passes, sort_passes
 from gie_core.builder.report import BuildReport, ImportReport, PassRecord
 from gie_core.engine.engine import Engine
+from gie_core.errors import GieError
 from gie_core.ir.clone import clone_graph
 from gie_core.ir.graph import Graph
+from gie_core.plugin.declarations import PassDeclaration
 from gie_core.plugin.host import PluginHost, default_host
 from gie_core.runtime.host import HostExecutor
 from gie_core.runtime.target import find_target
@@ -58,6 +62,7 @@ def build(
     progress("choosing kernels")
     plan, report.choices = plan_graph(graph, goal, kernel_providers(host, goal))
     report.nodes_after = len(graph)
+    report.failed_plugins = host.failures()
     return Engine(graph, HostExecutor(plan), report, goal)
 
 
@@ -66,9 +71,18 @@ def import_graph(
 ) -> tuple[Graph, ImportReport | None]:
     """The graph of a model and the importer's report; a ``Graph`` is copied."""
     if isinstance(source, Graph):
+        _reject_options(options)
         return clone_graph(source), None
     imported = import_model(source, host, **options)
     return imported.graph, imported.report
+
+
+def _reject_options(options: Iterable[str]) -> None:
+    for name in options:
+        own = list(inspect.signature(build).parameters)[1:-1]
+        close = difflib.get_close_matches(name, own, 1)
+        hint = f"did you mean {close[0]!r}?" if close else "a Graph takes no importer options"
+        raise GieError(f"there is no option {name!r}; {hint}")
 
 
 def optimize(
@@ -86,26 +100,25 @@ def optimize(
         if observe is not None:
             observe(record, state)
 
-    return run_passes(graph, installed_passes(host), finished)
+    passes, owners = _passes_and_owners(host)
+    return run_passes(graph, passes, finished, owners)
 
 
 def installed_passes(host: PluginHost) -> list[Pass]:
     """One instance of every declared pass, in the order in which they run."""
-    passes: list[Pass] = []
-    owners: dict[str, str] = {}
-    for owned in host.passes():
-        made: Pass | None = host.load(
-            owned, lambda make, name=owned.declaration.name: _checked(make(), name)
-        )
-        if made is not None:
-            passes.append(made)
-            owners[made.name] = owned.plugin.name
-    return sort_passes(passes, owners)
+    return _passes_and_owners(host)[0]
 
 
-def _checked(made: object, name: str) -> Pass:
-    if not isinstance(made, Pass) or made.name != name:
+def _passes_and_owners(host: PluginHost) -> tuple[list[Pass], dict[str, str]]:
+    made = host.load_all(host.passes(), _make)
+    owners = {each.name: owned.plugin.name for owned, each in made}
+    return sort_passes([each for _, each in made], owners), owners
+
+
+def _make(factory: Callable[[], object], declared: PassDeclaration) -> Pass:
+    made = factory()
+    if not isinstance(made, Pass) or made.name != declared.name:
         raise PassError(
-            f"the pass declared as {name!r} is {made!r}; it must be a Pass of that name"
+            f"the pass declared as {declared.name!r} is {made!r}; it must be a Pass of that name"
         )
     return made

@@ -99,6 +99,7 @@ class BuildReport:
         choices: one per node of the optimized graph.
         nodes_before: number of nodes as imported.
         nodes_after: number of nodes that run.
+        failed_plugins: what is wrong with each plugin that was left out, by name.
     """
 
     imported: ImportReport | None = None
@@ -106,6 +107,7 @@ class BuildReport:
     choices: list[KernelChoice] = field(default_factory=list[KernelChoice])
     nodes_before: int = 0
     nodes_after: int = 0
+    failed_plugins: dict[str, str] = field(default_factory=dict[str, str])
 
     def hits(self) -> dict[str, int]:
         """Number of rewrites by pass, in order of first run, zeros included."""

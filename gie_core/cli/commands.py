@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,12 +110,15 @@ def _host() -> PluginHost:
 
 
 def _plugin_commands() -> list[Owned[CommandDeclaration]]:
-    """Those of plugins; GIE's own come first where a name is the same."""
-    return [owned for owned in _host().commands() if owned.declaration.name not in COMMANDS]
+    return _host().commands()
 
 
 def _load(owned: Owned[CommandDeclaration]) -> click.Command:
-    command: object = _host().load(owned, _checked)
+    from gie_core.plugin.host import PluginWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PluginWarning)  # the error below says the same
+        command: object = _host().load(owned, _checked)
     if not isinstance(command, click.Command):
         name = owned.declaration.name
         raise GieError(f"the command {name!r} cannot be loaded: {owned.plugin.error}")

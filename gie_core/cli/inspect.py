@@ -143,6 +143,7 @@ def _inspect(
             _, found.report.choices = plan_graph(graph, goal, kernel_providers(host, goal))
         except KernelError as error:
             found.problem = str(error)
+        found.report.failed_plugins = host.failures()
     return found
 
 
@@ -212,6 +213,7 @@ def _document(model: Path, target: str, found: _Inspected, stage: str | None) ->
         "passes": report.passes,
         "kernels": report.choices,
         "kernel_problem": found.problem or None,
+        "failed_plugins": report.failed_plugins,
         "notes": import_notes(report.imported),
         "graph": _text(found, stage),
     }

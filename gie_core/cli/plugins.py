@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import click
 
-from gie_core.cli.commands import COMMANDS
 from gie_core.cli.console import print_json, print_table, progress
 from gie_core.cli.model import json_option
-from gie_core.plugin.declarations import CommandDeclaration
-from gie_core.plugin.host import Owned, Plugin, PluginHost, Status, default_host
+from gie_core.plugin.host import Owned, Plugin, PluginHost, PluginWarning, Status, default_host
 
 __all__ = ["plugins"]
 
@@ -24,8 +23,9 @@ def plugins(as_json: bool) -> None:
 
     Everything that they declare is imported, so that what is broken shows.
     """
-    host = default_host()
-    with progress() as say:
+    with warnings.catch_warnings(), progress() as say:
+        warnings.simplefilter("ignore", PluginWarning)  # the table says the same
+        host = default_host()
         for plugin in host.plugins:
             say(f"loading {plugin.name}")
             _load(host, plugin)
@@ -47,9 +47,7 @@ def _provides(plugin: Plugin) -> dict[str, list[str]]:
     """Names of what a plugin declares, by kind."""
     found: dict[str, list[str]] = {}
     for declaration in plugin.declarations:
-        hidden = isinstance(declaration, CommandDeclaration) and declaration.name in COMMANDS
-        name = f"{declaration.name} (hidden by gie's own)" if hidden else declaration.name
-        found.setdefault(declaration.kind, []).append(name)
+        found.setdefault(declaration.kind, []).append(declaration.name)
     return found
 
 

@@ -29,7 +29,7 @@ def blocked_plugins() -> list[str]:
 
 
 def _configured() -> list[str]:
-    explicit = os.environ.get("GIE_CONFIG")
+    explicit = os.environ.get("GIE_CONFIG") or None
     path = Path(explicit or "gie.toml")
     if explicit is None and not path.is_file():
         return []

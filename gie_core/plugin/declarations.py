@@ -28,6 +28,7 @@ __all__ = [
 
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_OWN_COMMANDS = ("demo", "inspect", "plugins", "run")  # gie's own
 
 
 class DeclarationError(GieError):
@@ -147,3 +148,10 @@ class CommandDeclaration(Declaration):
     """A subcommand of ``gie``. The factory is a ``click.Command``."""
 
     kind = "command"
+
+    def check(self) -> None:
+        super().check()
+        if self.name in _OWN_COMMANDS:
+            raise DeclarationError(
+                f"gie has a command {self.name!r} of its own; choose another name"
+            )

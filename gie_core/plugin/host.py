@@ -2,22 +2,24 @@
 
 No other module touches pluggy or entry points. A plugin that fails to import,
 raises in a hook, or declares nonsense becomes ``FAILED`` with its error and what
-to do; everything else goes on without it.
+to do; a warning says so, and everything else goes on without it.
 """
 
 from __future__ import annotations
 
 import enum
+import re
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pluggy
 
 from gie_core.plugin import hookspec
+from gie_core.plugin.collecting import collect_declarations
 from gie_core.plugin.config import blocked_plugins
 from gie_core.plugin.declarations import (
     AdapterDeclaration,
@@ -32,23 +34,28 @@ from gie_core.plugin.declarations import (
 
 if TYPE_CHECKING:
     from gie_core.builder.report import PassRecord
-    from gie_core.ir.op import OpRegistry
+    from gie_core.ir.op import Op, OpRegistry
 
-__all__ = ["ENTRY_POINT_GROUP", "Owned", "Plugin", "PluginHost", "Status", "default_host"]
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "Owned",
+    "Plugin",
+    "PluginHost",
+    "PluginWarning",
+    "Status",
+    "default_host",
+]
 
 ENTRY_POINT_GROUP = "gie"
 
-D = TypeVar("D", bound=Declaration)
+_OP_NAME = re.compile(r"[a-z_]\w*(\.\w+)+", re.ASCII)
 
-# Which kind of declaration each hook returns.
-_HOOKS: dict[str, type[Declaration]] = {
-    "gie_ops": OpsDeclaration,
-    "gie_importers": ImporterDeclaration,
-    "gie_passes": PassDeclaration,
-    "gie_kernel_providers": KernelProviderDeclaration,
-    "gie_adapters": AdapterDeclaration,
-    "gie_cli": CommandDeclaration,
-}
+D = TypeVar("D", bound=Declaration)
+T = TypeVar("T")
+
+
+class PluginWarning(RuntimeWarning):
+    """A plugin has failed and is left out."""
 
 
 class Status(enum.Enum):
@@ -79,7 +86,7 @@ class Plugin:
 
     def fail(self, error: str) -> None:
         """Mark it as failed; it provides nothing from here on."""
-        self.status, self.error, self.declarations = Status.FAILED, error, []
+        self.status, self.error, self.declarations = Status.FAILED, " ".join(error.split()), []
 
 
 @dataclass(frozen=True)
@@ -139,14 +146,23 @@ class PluginHost:
         """All commands, by name."""
         return self._owned(CommandDeclaration)
 
+    def failures(self) -> dict[str, str]:
+        """What is wrong with each plugin that failed so far, by name."""
+        return {p.name: p.error for p in self.plugins if p.status is Status.FAILED}
+
     def ops(self) -> OpRegistry:
         """The core's ops and the plugins'. A plugin whose ops don't load or clash is failed."""
         from gie_core.ir.op import OpRegistry
         from gie_core.ops import core_ops
 
         registry = OpRegistry(core_ops().values())
-        for owned in self._owned(OpsDeclaration):
-            self.load(owned, lambda ops: [registry.add(op) for op in ops])
+        for plugin in self.plugins:
+            extended = OpRegistry(registry.values())
+            for declaration in list(plugin.declarations):
+                if isinstance(declaration, OpsDeclaration):
+                    self.load(Owned(declaration, plugin), partial(_add_ops, extended))
+            if plugin.status is Status.ACTIVE:
+                registry = extended
         return registry
 
     def load(self, owned: Owned[D], use: Callable[[Any], Any]) -> Any:
@@ -158,7 +174,7 @@ class PluginHost:
             return None
         try:
             return use(owned.declaration.load())
-        except Exception as error:  # noqa: BLE001 - a third party's code: anything can come, and the rest goes on
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a third party's code: anything can come, and the rest goes on
             message = (
                 str(error)
                 if isinstance(error, DeclarationError)
@@ -167,9 +183,22 @@ class PluginHost:
             self._fail(owned.plugin, message)
             return None
 
+    def load_all(
+        self, declared: Iterable[Owned[D]], use: Callable[[Any, D], T]
+    ) -> list[tuple[Owned[D], T]]:
+        """What ``use`` makes of each; nothing of a plugin that has failed with any of them."""
+        made = [
+            (owned, self.load(owned, lambda found, of=owned.declaration: use(found, of)))
+            for owned in declared
+        ]
+        return [pair for pair in made if pair[0].plugin.status is Status.ACTIVE]
+
     def pass_finished(self, record: PassRecord) -> None:
         """Tell all observers that a pass has run."""
+        active = {p.name for p in self.plugins if p.status is Status.ACTIVE}
         for implementation in self._manager.hook.gie_pass_finished.get_hookimpls():
+            if implementation.plugin_name not in active:
+                continue
             try:
                 implementation.function(*([record] if implementation.argnames else []))
             except Exception as error:  # noqa: BLE001 - an observer must not stop a build
@@ -193,9 +222,18 @@ class PluginHost:
         plugin = Plugin(entry_point.name)
         if entry_point.dist is not None:
             plugin.distribution, plugin.version = entry_point.dist.name, entry_point.dist.version
+        twin = next((p for p in self.plugins if p.name == plugin.name), None)
         self.plugins.append(plugin)
         if self._blocks(plugin.name):
             plugin.status = Status.BLOCKED
+            return
+        if twin is not None:
+            self._fail(
+                plugin,
+                f"{twin.distribution or 'one package'} and {plugin.distribution or 'another'} both "
+                "bring a plugin of this name",
+                advice="uninstall one",
+            )
             return
         try:
             self._manager.register(entry_point.load(), plugin.name)
@@ -205,7 +243,10 @@ class PluginHost:
             )
 
     def _check_block(self) -> None:
+        silent = {p.name for p in self.plugins if p.status is not Status.ACTIVE}
         for name in sorted(self._blocked - self._met):
+            if name.partition(":")[0] in silent:  # it does not say what it would declare
+                continue
             warnings.warn(
                 f"there is nothing called {name!r} to block; `gie plugins` lists what there is",
                 RuntimeWarning,
@@ -218,28 +259,16 @@ class PluginHost:
         if plugin.status is not Status.ACTIVE or module is None:
             return
         try:
-            unknown = [
-                name
-                for name in dir(module)
-                if name.startswith("gie_")
-                and not hasattr(hookspec, name)
-                and hasattr(getattr(module, name), "gie_impl")
-            ]
-            if unknown:
-                raise DeclarationError(f"there is no hook {unknown[0]!r}; docs/hooks.md lists them")
-            for hook, expected in _HOOKS.items():
-                if hasattr(module, hook) and hasattr(getattr(module, hook), "gie_impl"):
-                    plugin.declarations.extend(_checked(hook, expected, getattr(module, hook)()))
-        except Exception as error:  # noqa: BLE001 - a hook is a third party's code
+            found = collect_declarations(module)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a hook is a third party's code
             text = (
                 str(error)
                 if isinstance(error, DeclarationError)
                 else f"a hook raised {type(error).__name__}: {error}"
             )
             self._fail(plugin, text)
-        plugin.declarations = [
-            d for d in plugin.declarations if not self._blocks(f"{plugin.name}:{d.name}")
-        ]
+            return
+        plugin.declarations = [d for d in found if not self._blocks(f"{plugin.name}:{d.name}")]
 
     def _blocks(self, name: str) -> bool:
         self._met.add(name)
@@ -247,21 +276,25 @@ class PluginHost:
 
     def _reject_clashes(self) -> None:
         """Of two plugins that declare one name, the later (by name) is failed."""
-        owners: dict[tuple[type[Declaration], str], Plugin] = {}
+        owners: dict[tuple[str, str], Plugin] = {}
         for plugin in self.plugins:
-            for declaration in list(plugin.declarations):
-                owner = owners.setdefault((type(declaration), declaration.name), plugin)
-                if owner is not plugin:
-                    self._fail(
-                        plugin,
-                        f"it and plugin {owner.name!r} both declare the {declaration.kind} "
-                        f"{declaration.name!r}; block one",
-                    )
-                    break
+            names = [(d.kind, d.name) for d in plugin.declarations]
+            clash = next((name for name in names if name in owners), None)
+            if clash is None:
+                owners.update(dict.fromkeys(names, plugin))
+                continue
+            kind, name = clash
+            owner = owners[clash].name
+            self._fail(plugin, f"it and plugin {owner!r} both declare the {kind} {name!r}")
 
-    def _fail(self, plugin: Plugin, error: str) -> None:
-        by = f"; update or uninstall {plugin.distribution}" if plugin.distribution else ""
-        plugin.fail(f"{error}{by}, or block it with --block {plugin.name}")
+    def _fail(self, plugin: Plugin, error: str, advice: str = "") -> None:
+        update = (
+            f"update or uninstall {plugin.distribution}" if plugin.distribution else "update it"
+        )
+        plugin.fail(f"{error}; {advice or f'{update}, or block it with --block {plugin.name}'}")
+        warnings.warn(
+            f"plugin {plugin.name!r} is left out: {plugin.error}", PluginWarning, stacklevel=3
+        )
 
     def _owned(self, kind: type[D]) -> list[Owned[D]]:
         found = [
@@ -273,20 +306,21 @@ class PluginHost:
         return sorted(found, key=lambda owned: owned.declaration.name)
 
 
-def _checked(hook: str, expected: type[Declaration], returned: object) -> Sequence[Declaration]:
-    if returned is None:
-        return ()
-    if not isinstance(returned, (list, tuple)):
+def _add_ops(registry: OpRegistry, ops: Iterable[object]) -> None:
+    for op in ops:
+        registry.add(_checked_op(op))
+
+
+def _checked_op(op: object) -> type[Op]:
+    from gie_core.ir.op import Op
+
+    if not isinstance(op, type) or not issubclass(op, Op):
+        raise DeclarationError(f"an op set must consist of Op classes, but {op!r} is none")
+    if not _OP_NAME.fullmatch(op.name):
         raise DeclarationError(
-            f"{hook} must return a list of {expected.__name__}, not {type(returned).__name__}"
+            f"the op name {op.name!r} must be a prefix, a dot and a name, such as 'acme.swish'"
         )
-    for declaration in cast("list[object]", returned):
-        if not isinstance(declaration, expected):
-            raise DeclarationError(
-                f"{hook} must return {expected.__name__} objects, not {declaration!r}"
-            )
-        declaration.check()
-    return cast("Sequence[Declaration]", returned)
+    return op
 
 
 @cache

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import types
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from gie_core.ir.graph import Graph
 from gie_core.ir.types import TensorType
 from gie_core.ir.verify import VerifyError
 from gie_core.plugin import AdapterDeclaration, ImporterDeclaration, hookimpl
-from gie_core.plugin.host import PluginHost, Status
+from gie_core.plugin.host import PluginHost, PluginWarning, Status
 
 MODULE = "gie_test_importing"
 
@@ -74,9 +76,6 @@ class Toy:
 
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> PluginHost:
-    import sys
-    import types
-
     module = types.ModuleType(MODULE)
     module.__dict__.update(Reader=Reader, Greedy=Greedy)
     monkeypatch.setitem(sys.modules, MODULE, module)
@@ -139,9 +138,87 @@ def test_a_failed_importer_is_named(host: PluginHost) -> None:
             return [ImporterDeclaration(name="absent", factory="no_module:X", suffixes=(".x",))]
 
     host.register(Absent(), "absent-plugin")
-    with pytest.raises(ModelError, match=r"\(absent-plugin failed: .*no_module"):
+    with (
+        pytest.warns(PluginWarning, match="plugin 'absent-plugin' is left out: .*no_module"),
+        pytest.raises(ModelError, match=r"\(plugins that failed: absent-plugin: .*no_module"),
+    ):
         import_model(b"???", host)
     assert [p.status for p in host.plugins] == [Status.ACTIVE, Status.FAILED]
+
+
+# ── Importers that misbehave ────────────────────────────────────────────────────────
+
+
+class Unsure(Reader):
+    """Can't even look."""
+
+    def accepts(self, source: object) -> bool:
+        raise KeyError("where")
+
+
+class Stumbling(Reader):
+    def load(self, source: object, **options: Any) -> Imported:
+        raise KeyError("where")
+
+
+class Hasty(Reader):
+    def load(self, source: object, **options: Any) -> Any:
+        return Graph()
+
+
+class Plain(Reader):
+    def load(self, source: object, *, scale: float = 1.0, name: str = "") -> Imported:  # pyright: ignore[reportIncompatibleMethodOverride] - as authors write it
+        return super().load(source)
+
+
+def host_of(monkeypatch: pytest.MonkeyPatch, *readers: type[Reader]) -> PluginHost:
+    """A host with one plugin, "acme", whose importers are asked in this order."""
+    module = types.ModuleType(MODULE)
+    module.__dict__.update({reader.__name__: reader for reader in readers})
+    monkeypatch.setitem(sys.modules, MODULE, module)
+
+    class Acme:
+        @hookimpl
+        def gie_importers(self) -> list[ImporterDeclaration]:
+            return [
+                ImporterDeclaration(name=f"i{number}", factory=f"{MODULE}:{reader.__name__}")
+                for number, reader in enumerate(readers)
+            ]
+
+    host = PluginHost(entry_points=[])
+    host.register(Acme(), "acme")
+    return host
+
+
+def test_an_importer_that_cannot_look_does_not_accept(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = host_of(monkeypatch, Unsure, Reader)
+    message = r"accepts\(\) of the importer 'i0' of plugin 'acme' raised KeyError: 'where'; update"
+    with pytest.warns(RuntimeWarning, match=message):
+        assert import_model(b"TOY", host).graph.name == "Reader"
+
+
+@pytest.mark.parametrize(
+    ("reader", "options", "message"),
+    [
+        (Stumbling, {}, "loading 3 bytes, the importer 'i0' of plugin 'acme' raised KeyError: 'wh"),
+        (Hasty, {}, "the importer 'i0' of plugin 'acme' must return an Imported, not a Graph"),
+        (Plain, {"nme": 1}, "the importer 'i0' has no option 'nme'; it has scale and name"),
+    ],
+)
+def test_what_an_importer_does_wrong_is_named(
+    monkeypatch: pytest.MonkeyPatch, reader: type[Reader], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(GieError, match=message):
+        import_model(b"TOY", host_of(monkeypatch, reader), **options)
+
+
+def test_options_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert import_model(b"TOY", host_of(monkeypatch, Plain), scale=2).graph.name == "Plain"
+
+
+def test_a_path_that_no_file_can_have(host: PluginHost) -> None:
+    with pytest.raises(ModelError, match=r"^x{300}… cannot be read: File name too long$"):
+        import_model("x" * 5000, host)
 
 
 def test_the_report_survives_json() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from gie_core.builder.kernels import (
     choose_kernel,
     plan_graph,
 )
+from gie_core.errors import GieError
 from gie_core.ir.graph import Graph, Node
 from gie_core.ir.op import Op
 from gie_core.ir.parser import parse_graph
@@ -112,6 +114,52 @@ def test_a_node_that_nobody_runs_gives_all_reasons() -> None:
         "nothing runs foreign %y (from Det_7) on host: first: foreign is not relu; "
         "second: foreign is not identity; reference: foreign has no reference"
     )
+
+
+@dataclass
+class Nonsense:
+    """Answers anything, or raises it."""
+
+    answer: object
+
+    def supports(self, node: Node, target: Target) -> Any:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def kernel(self, node: Node, target: Target) -> Kernel:
+        raise KeyError("k")
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (True, "supports() of the kernel provider 'p' of plugin 'acme' must return a Support, not"),
+        (
+            ValueError("v"),
+            "supports() of the kernel provider 'p' of plugin 'acme' raised ValueError: v; "
+            "update it or block it with --block acme",
+        ),
+        (
+            Support.yes(),
+            "kernel() of the kernel provider 'p' of plugin 'acme' raised KeyError: 'k'",
+        ),
+    ],
+)
+def test_what_a_provider_does_wrong_is_named(answer: object, message: str) -> None:
+    with pytest.raises(GieError, match="^" + re.escape(f"at relu %y, {message}")):
+        choose_kernel(
+            node_of(graph_of("%y = relu(%x)")), HOST, [NamedProvider("p", Nonsense(answer), "acme")]
+        )
+
+
+def test_what_a_provider_of_no_plugin_raises_passes() -> None:
+    with pytest.raises(ValueError, match=r"^v$"):
+        choose_kernel(
+            node_of(graph_of("%y = relu(%x)")),
+            HOST,
+            [NamedProvider("p", Nonsense(ValueError("v")))],
+        )
 
 
 def test_references_are_for_the_host() -> None:

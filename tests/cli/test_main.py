@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import gie_core
+from gie_core.cli.commands import COMMANDS
+from gie_core.plugin import CommandDeclaration, DeclarationError
 from gie_core.testing.command_line import call_gie
 
 pytestmark = pytest.mark.usefixtures("models")
@@ -30,8 +32,18 @@ pytestmark = pytest.mark.usefixtures("models")
         ("run scores.toy -O nope", 2, "-O nope must read KEY=VALUE"),
         ("run scores.toy --target moon", 2, "there is no target 'moon'; use 'host' or 'auto'"),
         ("run scores.toy -O crash=memory", 1, "there is not enough memory"),
-        ("run scores.toy -O crash=key", 1, "unexpected KeyError"),
-        ("run scores.toy -O crash=eof", 1, "unexpected EOFError: it ends here"),
+        (
+            "run scores.toy -O crash=key",
+            2,
+            "loading scores.toy, the importer 'toy' of plugin 'gie-",
+        ),
+        (
+            "run scores.toy -O crash=eof",
+            2,
+            "loading scores.toy, the importer 'toy' of plugin 'gie-",
+        ),
+        ("toy-hello key", 1, "unexpected KeyError"),
+        ("toy-hello eof", 1, "unexpected EOFError: it ends here"),
         ("run scores.toy -O crash=interrupt", 130, ""),
         ("toy-wrong", 2, "the command 'toy-wrong' cannot be loaded"),
     ],
@@ -52,7 +64,7 @@ def test_an_invalid_graph_is_shown_around_the_node() -> None:
 
 
 def test_traceback_shows_where_an_error_comes_from() -> None:
-    called = call_gie("--traceback", "run", "scores.toy", "-O", "crash=key")
+    called = call_gie("--traceback", "toy-hello", "key")
     assert "Traceback" in called.err
     assert called.error.startswith("unexpected KeyError")
 
@@ -63,7 +75,6 @@ def test_help_lists_own_commands_and_those_of_plugins(line: str) -> None:
     assert called.status == 0
     for text in ("run ", "inspect ", "plugins ", "demo ", "toy-hello  Say hello."):
         assert text in called.out
-    assert "Never reached" not in called.out
 
 
 def test_version() -> None:
@@ -75,8 +86,10 @@ def test_a_command_of_a_plugin_runs_and_its_result_is_no_status() -> None:
     assert (called.status, called.out) == (0, "hello you\n")
 
 
-def test_an_own_command_wins_over_a_plugins_of_that_name() -> None:
-    assert "Run MODEL" in call_gie("run", "--help").out
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_plugin_cannot_take_the_name_of_an_own_command(name: str) -> None:
+    with pytest.raises(DeclarationError, match=f"gie has a command '{name}' of its own"):
+        CommandDeclaration(name=name, factory="a:b").check()
 
 
 # ── Blocking ────────────────────────────────────────────────────────────────────────
@@ -165,6 +178,17 @@ def test_warnings_are_one_line() -> None:
     assert called.returncode == 0
     assert called.stderr.startswith("gie: warning: there is nothing called 'nope' to block")
     assert called.stderr.count("\n") == 1
+
+
+@pytest.mark.filterwarnings("always::gie_core.plugin.host.PluginWarning")
+def test_a_failed_plugin_is_a_warning_and_in_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    import gie_toy  # pyright: ignore[reportMissingImports] - found through the fixture
+
+    monkeypatch.delattr(gie_toy, "Kernels")
+    called = call_gie("inspect", "scores.toy", "--json")
+    assert called.err.startswith("gie: warning: plugin 'gie-toy' is left out: the kernel provider")
+    assert called.err.count("gie: warning") == 1
+    assert list(called.json["failed_plugins"]) == ["gie-toy"]
 
 
 def test_a_closed_pipe_is_quiet() -> None:

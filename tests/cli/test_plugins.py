@@ -14,7 +14,7 @@ def test_what_a_plugin_provides() -> None:
     assert row.startswith("gie-toy ")
     assert row.endswith(
         "active  importer: toy; pass: toy-drop-neg; kernel provider: toy-kernels; "
-        "command: toy-hello, run (hidden by gie's own)"
+        "command: toy-hello"
     )
 
 
@@ -27,7 +27,9 @@ def test_what_cannot_be_loaded_says_why(monkeypatch: pytest.MonkeyPatch) -> None
     import gie_toy  # pyright: ignore[reportMissingImports] - found through the fixture
 
     monkeypatch.delattr(gie_toy, "Kernels")
-    row = call_gie("plugins").out.splitlines()[1]
+    called = call_gie("plugins")
+    assert called.err == ""
+    row = called.out.splitlines()[1]
     assert "failed" in row
     assert "'toy-kernels' cannot be loaded from gie_toy:Kernels: AttributeError" in row
     assert row.endswith("or block it with --block gie-toy")

@@ -5,15 +5,20 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint
+from importlib.metadata import Distribution, EntryPoint
 from pathlib import Path
 
 import pytest
 
+import gie_core
+from gie_core.builder.kernels import kernel_providers
+from gie_core.builder.pipeline import installed_passes
 from gie_core.builder.report import PassRecord
 from gie_core.errors import GieError
+from gie_core.ir.graph import Graph
 from gie_core.plugin.config import blocked_plugins
-from gie_core.plugin.host import Plugin, PluginHost, Status
+from gie_core.plugin.host import Plugin, PluginHost, PluginWarning, Status
+from gie_core.runtime.target import HOST
 
 HEADER = "from gie_core.plugin import *\n"
 GOOD = """
@@ -97,6 +102,17 @@ BAD = [
         "must read 'package.module:attribute'",
     ),
     ("hook", "@hookimpl\ndef gie_optimizers():\n    return []", "no hook 'gie_optimizers'"),
+    (
+        "twice",
+        "@hookimpl\ndef gie_ops():\n    return [OpsDeclaration(name='a', factory='a:b')] * 2",
+        "it declares the op set 'a' twice; update it, or block it with --block bad",
+    ),
+    (
+        "command",
+        "@hookimpl\ndef gie_cli():\n    return [CommandDeclaration(name='run', factory='a:b')]",
+        "gie has a command 'run' of its own; choose another name",
+    ),
+    ("quits", "@hookimpl\ndef gie_ops():\n    raise SystemExit(3)", "a hook raised SystemExit: 3"),
 ]
 
 
@@ -106,7 +122,8 @@ def test_a_bad_plugin_is_named_and_the_rest_go_on(
 ) -> None:
     plugins.add("bad", code)
     plugins.add("good", GOOD)
-    host = plugins.host()
+    with pytest.warns(PluginWarning, match="^plugin 'bad' is left out: "):
+        host = plugins.host()
     bad = plugin_of(host, "bad")
     assert bad.status is Status.FAILED
     assert message in bad.error
@@ -119,7 +136,24 @@ LATE = [
     ("no_such_module:X", "cannot be loaded from no_such_module:X: ModuleNotFoundError"),
     ("gie_test_plugin_bad:missing", "has no attribute 'missing'"),
     ("gie_test_plugin_bad:NUMBER", "raised TypeError"),
+    ("gie_test_plugin_bad:NUMBERS", "an op set must consist of Op classes, but 3 is none"),
+    ("gie_test_plugin_bad:UNDOTTED", "the op name 'swish' must be a prefix, a dot and a name"),
+    ("gie_test_plugin_bad:SPACED", "the op name 'acme.x y' must be a prefix, a dot and a name"),
+    ("gie_test_plugin_bad:CLASHING", "raised OpError: two ops are called 'acme.swish'"),
 ]
+OP_SETS = """
+from gie_core.ir.op import Op
+def op(name):
+    class Test(Op, name=name):
+        def infer(self, x):
+            return x
+    return Test
+NUMBER = 3
+NUMBERS = [op("acme.fine"), 3]
+UNDOTTED = [op("acme.fine"), op("swish")]
+SPACED = [op("acme.fine"), op("acme.x y")]
+CLASHING = [op("acme.fine"), op("acme.swish"), op("acme.swish")]
+"""
 
 
 @pytest.mark.parametrize(("factory", "message"), LATE)
@@ -127,24 +161,94 @@ def test_what_cannot_be_loaded_fails_its_plugin_when_it_is_needed(
     plugins: Plugins, factory: str, message: str
 ) -> None:
     returned = f"[OpsDeclaration(name='x', factory='{factory}')]"
-    code = f"NUMBER = 3\n@hookimpl\ndef gie_ops():\n    return {returned}"
+    code = f"{OP_SETS}@hookimpl\ndef gie_ops():\n    return {returned}"
     plugins.add("bad", code)
     plugins.add("good", GOOD)
     host = plugins.host()
     assert plugin_of(host, "bad").status is Status.ACTIVE
-    assert "gie_test_plugin_good.swish" in host.ops()
-    assert plugin_of(host, "bad").status is Status.FAILED
+    with pytest.warns(PluginWarning, match="^plugin 'bad' is left out: "):
+        ops = host.ops()
+    assert "gie_test_plugin_good.swish" in ops
+    assert "acme.fine" not in ops
+    assert list(host.failures()) == ["bad"]
     assert message in plugin_of(host, "bad").error
 
 
-def test_two_plugins_that_declare_one_name_are_both_named(plugins: Plugins) -> None:
+def adapters(*names: str) -> str:
+    declared = ", ".join(f"AdapterDeclaration(name={name!r}, factory='a:b')" for name in names)
+    return f"@hookimpl\ndef gie_adapters():\n    return [{declared}]"
+
+
+def test_of_two_plugins_that_declare_one_name_the_later_fails(plugins: Plugins) -> None:
+    plugins.add("a", adapters("x"))
+    plugins.add("b", adapters("y", "x"))
+    plugins.add("c", adapters("y"))
+    with pytest.warns(PluginWarning, match="plugin 'b' is left out"):
+        host = plugins.host()
+    assert host.failures() == {
+        "b": "it and plugin 'a' both declare the adapter 'x'; update it, or block it with --block b"
+    }
+    assert [o.plugin.name for o in host.adapters()] == ["a", "c"]
+
+
+def test_two_distributions_with_one_entry_point(plugins: Plugins) -> None:
     plugins.add("a", GOOD)
-    plugins.add("b", GOOD)
-    host = plugins.host()
-    assert plugin_of(host, "a").status is Status.ACTIVE
-    error = plugin_of(host, "b").error
-    assert "it and plugin 'a' both declare the op set 'good-ops'" in error
+    plugins.entry_points.clear()
+    for name in ("acme-one", "acme-two"):
+        folder = plugins.folder / f"{name}.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        (folder / "entry_points.txt").write_text("[gie]\na = gie_test_plugin_a\n")
+        plugins.entry_points.extend(Distribution.at(folder).entry_points)
+    with pytest.warns(PluginWarning, match="plugin 'a' is left out"):
+        host = plugins.host()
+    assert [p.status for p in host.plugins] == [Status.ACTIVE, Status.FAILED]
+    assert host.plugins[1].error == (
+        "acme-one and acme-two both bring a plugin of this name; uninstall one"
+    )
     assert len(host.passes()) == 1
+
+
+PASSES = """
+from gie_core.builder.passes import Pass
+class Fine(Pass):
+    name = "fine"
+    def run(self, graph, rewriter): pass
+class Broken(Fine):
+    name = "later"
+    def __init__(self): raise RuntimeError("boom")
+class Kernels:
+    pass
+class BrokenKernels:
+    def __init__(self): raise RuntimeError("boom")
+@hookimpl
+def gie_passes():
+    return [
+        PassDeclaration(name="fine", factory="{module}:Fine"),
+        PassDeclaration(name="later", factory="{module}:{pass}"),
+    ]
+@hookimpl
+def gie_kernel_providers():
+    return [
+        KernelProviderDeclaration(name="fine", factory="{module}:Kernels", order=1),
+        KernelProviderDeclaration(name="later", factory="{module}:{provider}", order=2),
+    ]
+"""
+
+
+def test_a_plugin_with_a_broken_pass_brings_none(plugins: Plugins) -> None:
+    plugins.add("half", PASSES.replace("{pass}", "Broken").replace("{provider}", "Kernels"))
+    host = plugins.host()
+    with pytest.warns(PluginWarning, match="plugin 'half' is left out: .*Broken raised .*: boom"):
+        assert installed_passes(host) == []
+    assert gie_core.build(Graph("g"), host=host).report.failed_plugins == host.failures() != {}
+
+
+def test_a_plugin_with_a_broken_provider_brings_none(plugins: Plugins) -> None:
+    plugins.add("half", PASSES.replace("{pass}", "Fine").replace("{provider}", "BrokenKernels"))
+    host = plugins.host()
+    with pytest.warns(PluginWarning, match="plugin 'half' is left out: .*BrokenKernels raised"):
+        assert [p.name for p in kernel_providers(host, HOST)] == ["reference"]
 
 
 def test_blocked_plugins_are_not_imported(plugins: Plugins) -> None:
@@ -157,6 +261,13 @@ def test_blocked_plugins_are_not_imported(plugins: Plugins) -> None:
 def test_blocking_what_is_not_there_is_noticed(plugins: Plugins) -> None:
     with pytest.warns(RuntimeWarning, match="nothing called 'nobody' to block"):
         plugins.host("nobody")
+
+
+def test_what_a_silent_plugin_would_declare_may_be_blocked_too(plugins: Plugins) -> None:
+    plugins.add("a", GOOD)
+    assert not plugins.host("a", "a:x").passes()
+    with pytest.warns(RuntimeWarning, match="nothing called 'a:x' to block"):
+        plugins.host("a:x")
 
 
 def test_one_thing_of_a_plugin_can_be_blocked(plugins: Plugins) -> None:
@@ -177,6 +288,18 @@ def test_observers_see_records_and_cannot_stop_a_build(plugins: Plugins) -> None
     with pytest.warns(RuntimeWarning, match="observer of plugin 'raising' failed"):
         host.pass_finished(record)
     assert [record] == sys.modules["gie_test_plugin_seeing"].SEEN
+
+
+def test_a_failed_plugin_observes_nothing(plugins: Plugins) -> None:
+    plugins.add(
+        "bad",
+        "@hookimpl\ndef gie_pass_finished(record):\n    1 / 0\n"
+        "@hookimpl\ndef gie_ops():\n    raise ValueError('in\\ntwo lines')",
+    )
+    with pytest.warns(PluginWarning, match="a hook raised ValueError: in two lines; update"):
+        host = plugins.host()
+    host.pass_finished(PassRecord("p", 0, 0.0, (), ()))
+    assert "\n" not in plugin_of(host, "bad").error
 
 
 def test_declaring_costs_no_numpy(plugins: Plugins) -> None:
@@ -214,6 +337,8 @@ def test_the_environment_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIE_BLOCK", " a, b ,")
     monkeypatch.delenv("GIE_CONFIG", raising=False)
+    assert blocked_plugins() == ["a", "b"]
+    monkeypatch.setenv("GIE_CONFIG", "")
     assert blocked_plugins() == ["a", "b"]
     monkeypatch.setenv("GIE_CONFIG", str(tmp_path / "missing.toml"))
     with pytest.raises(GieError, match=r"missing\.toml cannot be read"):

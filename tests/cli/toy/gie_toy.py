@@ -86,7 +86,9 @@ class Kernels:
 @click.command("toy-hello")
 @click.argument("name")
 def hello(name: str) -> int:
-    """Greet."""
+    """Greet; whoever has the name of a crash crashes."""
+    if name in _CRASHES:
+        raise _CRASHES[name]
     click.echo(f"hello {name}")
     return 7
 
@@ -111,7 +113,4 @@ def gie_kernel_providers() -> list[KernelProviderDeclaration]:
 
 @hookimpl
 def gie_cli() -> list[CommandDeclaration]:
-    return [
-        CommandDeclaration(name="toy-hello", factory="gie_toy:hello", summary="Say hello."),
-        CommandDeclaration(name="run", factory="gie_toy:hello", summary="Never reached."),
-    ]
+    return [CommandDeclaration(name="toy-hello", factory="gie_toy:hello", summary="Say hello.")]

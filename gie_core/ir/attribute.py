@@ -34,7 +34,7 @@ from typing import Any, Union, cast, get_args, get_origin
 import numpy as np
 
 from gie_core.ir.dims import SymInt
-from gie_core.ir.types import DType
+from gie_core.ir.types import DType, as_array
 
 __all__ = ["FrozenArray", "FrozenMapping", "Kind", "freeze", "kind_of"]
 
@@ -88,10 +88,15 @@ class Kind:
 
 
 class FrozenArray:
-    """A read-only array that compares and hashes by content, so that it can be an attribute."""
+    """A read-only array that compares and hashes by content, so that it can be an attribute.
+
+    Raises:
+        TypeError: GIE has no such element type.
+    """
 
     def __init__(self, data: np.ndarray[Any, Any]) -> None:
-        self.data = data.copy() if data.flags.writeable else data
+        array = as_array(data)
+        self.data = array.copy() if array.flags.writeable else array
         self.data.flags.writeable = False
 
     def __eq__(self, other: object) -> bool:
@@ -131,14 +136,24 @@ class FrozenMapping(Mapping[str, Any]):
 
 
 def freeze(value: Any) -> Any:
-    """A value of an untyped mapping in canonical, immutable form."""
+    """A value of an untyped mapping in canonical, immutable form.
+
+    Raises:
+        TypeError: it is of a kind that the text form lacks.
+    """
     if isinstance(value, np.ndarray):
         return FrozenArray(cast("np.ndarray[Any, Any]", value))
     if isinstance(value, (list, tuple)):
         return tuple(freeze(v) for v in cast("list[Any]", value))
     if isinstance(value, Mapping):
         return FrozenMapping(cast("Mapping[str, Any]", value))
-    return cast("Any", value).item() if isinstance(value, np.generic) else value
+    python = cast("Any", value).item() if isinstance(value, np.generic) else value
+    if not isinstance(python, (bool, int, float, str, bytes, DType, FrozenArray)):
+        raise TypeError(
+            f"a {type(python).__name__} cannot stand in a mapping; use bool, int, float, str, "
+            "bytes, DType, arrays, and lists and mappings of those"
+        )
+    return python
 
 
 def _is_kind(name: str, value: Any) -> bool:

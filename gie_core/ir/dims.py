@@ -17,16 +17,20 @@ from __future__ import annotations
 
 import ast
 import itertools
+import keyword
 import math
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
+from typing import SupportsIndex
 
 __all__ = [
     "Dim",
     "SymInt",
     "as_dim",
     "ceil_div",
+    "certainly_differ",
     "dim_max",
     "dim_min",
     "evaluate_dim",
@@ -38,6 +42,13 @@ __all__ = [
     "symbol",
 ]
 
+MAX_TEXT = 10_000
+MAX_TERMS = 256
+MAX_SIZE = 1000
+MAX_DEPTH = 50
+MAX_COEFFICIENT = 1 << 64
+"""Beyond these a dimension is refused: the time to build and print it would grow without bound."""
+
 _FUNCTIONS: dict[str, Callable[[int, int], int]] = {
     "//": lambda a, b: a // b,
     "mod": lambda a, b: a % b,
@@ -46,13 +57,27 @@ _FUNCTIONS: dict[str, Callable[[int, int], int]] = {
 }
 
 
-@dataclass(frozen=True, order=True)
+class DimTooLargeError(ValueError):
+    """A dimension has more terms, deeper nesting or larger numbers than any model needs."""
+
+
+@dataclass(frozen=True)
 class Atom:
     """A symbol (``function == ""``) or an irreducible ``//``, ``mod``, ``min``, ``max``."""
 
     function: str
     name: str
     operands: tuple[SymInt | int, ...] = ()
+
+    @cached_property
+    def size(self) -> int:
+        """How many symbols and functions it is made of."""
+        return 1 + sum(o.size for o in self.operands if isinstance(o, SymInt))
+
+    @cached_property
+    def depth(self) -> int:
+        """How deep its functions are nested."""
+        return 1 + max((o.depth for o in self.operands if isinstance(o, SymInt)), default=0)
 
     def __str__(self) -> str:
         if not self.function:
@@ -72,6 +97,25 @@ class SymInt:
     """A canonical polynomial that is not constant: ``((monomial, coefficient), …)``, sorted."""
 
     terms: tuple[tuple[Monomial, int], ...]
+
+    def __post_init__(self) -> None:
+        if (
+            len(self.terms) > MAX_TERMS
+            or self.size > MAX_SIZE
+            or self.depth > MAX_DEPTH
+            or any(abs(coefficient) > MAX_COEFFICIENT for _, coefficient in self.terms)
+        ):
+            raise DimTooLargeError("the dimension has too many terms")
+
+    @cached_property
+    def size(self) -> int:
+        """How many symbols and functions it is made of."""
+        return sum(atom.size for monomial, _ in self.terms for atom in monomial)
+
+    @cached_property
+    def depth(self) -> int:
+        """How deep its functions are nested."""
+        return max(atom.depth for monomial, _ in self.terms for atom in monomial)
 
     def __add__(self, other: Dim) -> Dim:
         return _polynomial(itertools.chain(self.terms, _terms(other)))
@@ -106,6 +150,10 @@ class SymInt:
     __rmul__ = __mul__
 
     def __str__(self) -> str:
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         # Symbols first and the constant last, as one writes it by hand.
         ordered = sorted(self.terms, key=lambda term: (not term[0], str(term[0])))
         text = ""
@@ -115,10 +163,6 @@ class SymInt:
             text += _format_term(monomial, coefficient)
         return text
 
-    def __lt__(self, other: Dim) -> bool:
-        """An arbitrary but fixed order, so that canonical forms can be sorted."""
-        return str(self) < str(other)
-
 
 Dim = int | SymInt
 
@@ -127,18 +171,33 @@ def symbol(name: str) -> SymInt:
     """The dimension called ``name``, an integer ≥ 0.
 
     Raises:
-        ValueError: ``name`` is not an identifier, or is one of the function names.
+        ValueError: ``name`` is not an identifier in ASCII, or is a keyword of Python or one of
+            the function names.
     """
-    if not name.isidentifier() or name in _FUNCTIONS:
+    is_word = name.isascii() and name.isidentifier() and not keyword.iskeyword(name)
+    if not is_word or name in _FUNCTIONS:
         raise ValueError(
             f"{name!r} cannot name a dimension; use a letter followed by letters, digits or _"
         )
     return SymInt((((Atom("", name),), 1),))
 
 
-def as_dim(value: Dim | str) -> Dim:
-    """An int, an expression, or the text of one, as a ``Dim``."""
-    return parse_dim(value) if isinstance(value, str) else value
+def as_dim(value: object) -> Dim:
+    """An integer (NumPy's too), an expression, or the text of one, as a ``Dim``.
+
+    Raises:
+        TypeError: it is none of these; ``True`` and ``2.0`` are not either.
+        ValueError: the text is not such an expression.
+    """
+    if isinstance(value, str):
+        return parse_dim(value)
+    if isinstance(value, SymInt):
+        return value
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        raise TypeError(
+            f"a dimension is an integer or an expression such as 'n + 1', not {value!r}"
+        )
+    return operator.index(value)
 
 
 def ceil_div(a: Dim, b: Dim) -> Dim:
@@ -211,13 +270,18 @@ def parse_dim(text: str) -> Dim:
     """Read a dimension: integers, symbols, ``+ - * //`` and ``mod(,) min(,) max(,)``.
 
     Raises:
-        ValueError: the text is not such an expression.
+        ValueError: the text is not such an expression, or a very large one.
     """
+    shown = text if len(text) <= 60 else f"{text[:60]}…"
     try:
+        if len(text) > MAX_TEXT:
+            raise DimTooLargeError("the text is too long")
         return _read(ast.parse(text.strip(), mode="eval").body)
+    except DimTooLargeError as error:
+        raise ValueError(f"{shown!r} is not a dimension: {error}") from error
     except (SyntaxError, ValueError, RecursionError, ZeroDivisionError, MemoryError) as error:
         raise ValueError(
-            f"{text!r} is not a dimension: write an integer or an expression such as 2*n + 1"
+            f"{shown!r} is not a dimension: write an integer or an expression such as 2*n + 1"
         ) from error
 
 
@@ -238,6 +302,8 @@ def _polynomial(terms: Iterable[tuple[Monomial, int]]) -> Dim:
     collected: dict[Monomial, int] = {}
     for monomial, coefficient in terms:
         collected[monomial] = collected.get(monomial, 0) + coefficient
+        if len(collected) > 2 * MAX_TERMS:  # a sum of two may cancel out, a product grows on
+            raise DimTooLargeError("the dimension has too many terms")
     kept = {m: c for m, c in collected.items() if c}
     if not kept:
         return 0
@@ -368,13 +434,15 @@ def _factor(atom: Atom, alone: bool) -> str:
 def _read(tree: ast.expr) -> Dim:
     match tree:
         case ast.Constant(value=int(value)) if not isinstance(value, bool):
+            if value > MAX_COEFFICIENT:
+                raise DimTooLargeError("a number is too large")
             return value
         case ast.Name(id=name):
             return symbol(name)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return _read(operand) * -1
-        case ast.BinOp(left=left, op=operator, right=right):
-            return _read_binary(operator, _read(left), _read(right))
+        case ast.BinOp(left=left, op=sign, right=right):
+            return _read_binary(sign, _read(left), _read(right))
         case ast.Call(
             func=ast.Name(id="mod" | "min" | "max" as name), args=[left, right], keywords=[]
         ):
@@ -383,8 +451,8 @@ def _read(tree: ast.expr) -> Dim:
             raise ValueError("unexpected form")
 
 
-def _read_binary(operator: ast.operator, a: Dim, b: Dim) -> Dim:
-    match operator:
+def _read_binary(sign: ast.operator, a: Dim, b: Dim) -> Dim:
+    match sign:
         case ast.Add():
             return a + b
         case ast.Sub():

@@ -16,13 +16,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from gie_core.errors import GieError
 from gie_core.ir.dims import free_symbols
 from gie_core.ir.op import Op, OpError, UnknownTypesError
 from gie_core.ir.quantization import Quantization
-from gie_core.ir.types import Array, TensorType, Type, UnknownRankError, type_of
+from gie_core.ir.types import Array, TensorType, Type, UnknownRankError, as_array, type_of
 
 __all__ = ["Graph", "GraphError", "Node", "State", "Use", "Value"]
 
@@ -298,11 +296,20 @@ class Graph:
         self._inputs.append(value)
         return value
 
-    def add_constant(self, data: Any, name: str = "c") -> Value:
-        """Add a constant; ``data`` is anything NumPy takes, and becomes read-only."""
-        array = np.asarray(data)
+    def add_constant(self, data: Any, name: str = "c", *, own: bool = False) -> Value:
+        """Add a constant.
+
+        Args:
+            data: anything NumPy takes; copied, unless it is a read-only array.
+            name: a wish for its name.
+            own: an array that nobody else changes: becomes read-only itself instead of a copy.
+
+        Raises:
+            TypeError: GIE has no such element type.
+        """
+        array = as_array(data)
         if array.flags.writeable:
-            array = array.copy() if array.base is not None else array
+            array = array if own and array.base is None else array.copy()
             array.flags.writeable = False
         value = Value(self.unique_name(name), type_of(array), data=array)
         self._register(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import difflib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar, cast
 
@@ -40,7 +40,10 @@ def parse_graph(text: str, ops: OpRegistry, blobs: Mapping[str, Array] | None = 
         TextError: the text is not a graph; the message says where and what was expected.
     """
     parser = _Parser(Lexer(text), ops, blobs or {})
-    graph = parser.graph()
+    try:
+        graph = parser.graph()
+    except RecursionError:
+        raise parser.lexer.error("nested too deep") from None
     if parser.lexer.token.kind != "end":
         raise parser.lexer.error("expected the end after the graph")
     return graph
@@ -94,7 +97,7 @@ class _Parser:
 
     def _blob(self, type_: TensorType) -> Array:
         position = self.lexer.token.position
-        key = json.loads(self.lexer.take("string").text)
+        key = self._string()
         data = self.blobs.get(key)
         if data is None:
             raise self.lexer.error(f"no blob {key!r} was given for this constant", position)
@@ -108,11 +111,7 @@ class _Parser:
         outputs: list[tuple[str, Value]] = []
         while self.lexer.token.kind == "value":
             value = self._present(self._operand(graph))
-            name = (
-                json.loads(self.lexer.take("string").text)
-                if self.lexer.accept("as")
-                else value.name
-            )
+            name = self._string() if self.lexer.accept("as") else value.name
             outputs.append((name, value))
             if not self.lexer.accept(","):
                 break
@@ -173,16 +172,24 @@ class _Parser:
     def _sources(self) -> list[str]:
         sources: list[str] = []
         if self.lexer.accept("from"):
-            sources.append(json.loads(self.lexer.take("string").text))
+            sources.append(self._string())
             while self.lexer.accept(","):
-                sources.append(json.loads(self.lexer.take("string").text))
+                sources.append(self._string())
         return sources
 
     # ── Values ──────────────────────────────────────────────────────────────────────
 
     def _value_name(self) -> str:
-        text = self.lexer.take("value").text[1:]
-        return json.loads(text) if text.startswith('"') else text
+        token = self.lexer.take("value")
+        text = token.text[1:]
+        return self._unquoted(text, token.position) if text.startswith('"') else text
+
+    def _string(self) -> str:
+        token = self.lexer.take("string")
+        return self._unquoted(token.text, token.position)
+
+    def _unquoted(self, text: str, position: int) -> str:
+        return self._guard(lambda: json.loads(text), position)
 
     def _new_name(self, graph: Graph, taken: list[str] | None = None) -> str:
         position = self.lexer.token.position
@@ -335,11 +342,15 @@ class _Parser:
         token = self.lexer.token
         match token.kind:
             case "number":
-                return _number(self.lexer.next().text)
+                self.lexer.next()
+                return self._guard(lambda: _number(token.text), token.position)
             case "string":
-                return json.loads(self.lexer.next().text)
+                return self._string()
             case "bytes":
-                return base64.b64decode(self.lexer.next().text[2:-1])
+                self.lexer.next()
+                return self._guard(
+                    lambda: base64.b64decode(token.text[2:-1], validate=True), token.position
+                )
             case "name" if token.text in ("true", "false", "inf", "nan"):
                 self.lexer.next()
                 return (
@@ -367,19 +378,17 @@ class _Parser:
         if not type_.is_static:
             raise self.lexer.error(f"an array has a known shape, not {type_}", position)
         try:
-            array: Array = np.array(
-                items, dtype=type_.dtype.numpy if type_.dtype.is_integer else None
-            )
-            shape = cast("tuple[int, ...]", type_.dims)
-            return array.astype(type_.dtype.numpy, copy=False).reshape(shape)
+            return _array(items, type_.dtype).reshape(cast("tuple[int, ...]", type_.dims))
         except (ValueError, TypeError, OverflowError) as error:
             raise self.lexer.error(
                 f"these elements do not make a {type_}: {error}", position
             ) from None
 
     def _element(self) -> Any:
-        if self.lexer.token.kind == "complex":
-            return complex(self.lexer.next().text)
+        token = self.lexer.token
+        if token.kind == "complex":
+            self.lexer.next()
+            return self._guard(lambda: complex(token.text), token.position)
         return self._untyped()
 
     def _mapping(self) -> dict[str, Any]:
@@ -400,7 +409,7 @@ class _Parser:
 
     def name(self) -> str:
         if self.lexer.token.kind == "string":
-            return json.loads(self.lexer.next().text)
+            return self._string()
         return self.lexer.take("name").text
 
     # ── Errors ──────────────────────────────────────────────────────────────────────
@@ -426,7 +435,36 @@ def _item(kind: Kind) -> Kind:
 
 
 def _number(text: str) -> int | float:
-    try:
-        return int(text)
-    except ValueError:
-        return float(text)
+    return int(text) if text.lstrip("-").isdigit() else float(text)
+
+
+def _array(items: Sequence[Any], dtype: DType) -> Array:
+    """Elements as an array.
+
+    Raises:
+        TypeError: one is not of this type, or of one that it includes.
+        ValueError: one is outside the type's range; or OverflowError.
+    """
+    allowed, widest = _element_types(dtype)
+    for item in items:
+        if type(item) not in allowed:
+            raise TypeError(f"{item!r} is not a {dtype}")
+    wide: Array = np.array(items, widest)
+    with np.errstate(over="ignore"):
+        array: Array = wide.astype(dtype.numpy)
+    if dtype.is_integer and array.astype(object).tolist() != list(items):
+        raise ValueError(f"an element is outside the range of {dtype}")
+    if dtype.is_float and not np.array_equal(np.isfinite(wide), np.isfinite(array)):
+        raise ValueError(f"an element is outside the range of {dtype}")
+    return array
+
+
+def _element_types(dtype: DType) -> tuple[set[type], Any]:
+    """Python's types of its elements, and an array type that holds all those."""
+    if dtype.is_integer:
+        return {int}, np.uint64 if dtype is DType.U64 else np.int64
+    if dtype.is_complex:
+        return {int, float, complex}, np.complex128
+    if dtype.is_float:
+        return {int, float}, np.float64
+    return ({str}, np.object_) if dtype is DType.STR else ({bool}, np.bool_)

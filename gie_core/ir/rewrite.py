@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gie_core.ir.dims import free_symbols
 from gie_core.ir.graph import Graph, GraphError, Node, Value
-from gie_core.ir.op import Op
-from gie_core.ir.types import Type
+from gie_core.ir.op import Op, Trait
+from gie_core.ir.types import TensorType, Type
 
 __all__ = ["Hit", "Refusal", "Replacement", "Rewriter", "Rule", "is_dead", "remove_dead"]
 
@@ -83,8 +84,11 @@ class Rewriter:
         return node
 
     def constant(self, data: Any, name: str = "c") -> Value:
-        """A new constant; it goes again if nothing reads it in the end."""
-        value = self.graph.add_constant(data, name)
+        """A new constant, of an array that becomes read-only.
+
+        It goes again if nothing reads it in the end.
+        """
+        value = self.graph.add_constant(data, name, own=True)
         self._constants.append(value)
         return value
 
@@ -160,8 +164,18 @@ class Rewriter:
 
 
 def is_dead(node: Node) -> bool:
-    """Whether nobody reads any of the node's results."""
-    return not any(result.uses or node.graph.is_output(result) for result in node.results)
+    """Whether nothing needs the node: neither a result, nor a dimension that only it can tell."""
+    read = any(result.uses or node.graph.is_output(result) for result in node.results)
+    return not read and not _tells_a_dimension(node)
+
+
+def _tells_a_dimension(node: Node) -> bool:
+    """Whether attributes of other nodes use a symbol that only running this node binds."""
+    if Trait.OPAQUE not in node.op.traits:
+        return False
+    shapes = (r.type.shape or () for r in node.results if isinstance(r.type, TensorType))
+    told = {name for shape in shapes for name in free_symbols(*shape)}
+    return bool(told) and any(told & other.op.symbols() for other in node.graph.nodes)
 
 
 def remove_dead(graph: Graph, candidates: Sequence[Node]) -> list[Node]:

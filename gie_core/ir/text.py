@@ -178,7 +178,9 @@ def _mapping(mapping: Mapping[str, Any]) -> str:
 
 def format_name(name: str) -> str:
     """A name as it stands where the grammar wants one: bare if it can, else quoted."""
-    return name if re.fullmatch(r"[A-Za-z_][\w.]*", name, re.ASCII) else json.dumps(name)
+    # "inf.x" would read as the number and a rest.
+    bare = re.fullmatch(r"(?!(?:inf|nan)\b)[A-Za-z_][\w.]*", name, re.ASCII)
+    return name if bare else json.dumps(name)
 
 
 def _ref(value: Value | None) -> str:

@@ -28,6 +28,7 @@ __all__ = [
     "TensorType",
     "Type",
     "UnknownRankError",
+    "as_array",
     "may_equal",
     "type_of",
 ]
@@ -108,15 +109,19 @@ class DType(enum.Enum):
 
     @classmethod
     def of(cls, dtype: Any) -> DType:
-        """The ``DType`` of a NumPy dtype, of anything ``np.dtype`` takes, or of a name.
+        """The ``DType`` of a NumPy dtype or type, or of a name: GIE's or NumPy's full one.
+
+        NumPy's short names are refused: they count bytes where GIE's count bits.
 
         Raises:
             TypeError: GIE has no such element type.
         """
         if isinstance(dtype, DType):
             return dtype
-        if isinstance(dtype, str) and dtype in cls._value2member_map_:
-            return cls(dtype)
+        if isinstance(dtype, str):
+            return _of_name(dtype)
+        if dtype is None:
+            raise TypeError("an element type is needed, not None")
         numpy_dtype = np.dtype(dtype)
         if numpy_dtype.kind in "UST":
             return DType.STR
@@ -164,6 +169,19 @@ _BITS = {
     )
     for member, stored in _NUMPY.items()
 }
+_NAMES = {stored.name: member for member, stored in _NUMPY.items()} | {
+    member.value: member for member in DType
+}
+
+
+def _of_name(name: str) -> DType:
+    if name not in _NAMES:
+        known = ", ".join(member.value for member in DType)
+        raise TypeError(
+            f"{name!r} is not an element type; write one of {known}, or NumPy's full name, such "
+            "as 'float32'"
+        )
+    return _NAMES[name]
 
 
 class UnknownRankError(ValueError):
@@ -193,7 +211,12 @@ class TensorType:
 
     @classmethod
     def of(cls, dtype: Any, shape: Iterable[Dim | str] | None = None) -> TensorType:
-        """Build one from anything: ``TensorType.of("f32", ["n", 3, "h//2"])``."""
+        """Build one from anything: ``TensorType.of("f32", ["n", 3, "h//2"])``.
+
+        Raises:
+            TypeError: GIE has no such element type, or a dimension is not an integer.
+            ValueError: a dimension is negative, or not an expression.
+        """
         dims = None if shape is None else tuple(as_dim(d) for d in shape)
         return cls(DType.of(dtype), dims)
 
@@ -266,6 +289,21 @@ def may_equal(a: Type, b: Type) -> bool:
     if isinstance(a, OptionalType) and isinstance(b, OptionalType):
         return may_equal(a.item, b.item)
     return False
+
+
+def as_array(data: Any) -> Array:
+    """Anything NumPy takes, as an array in the storage of a ``DType``: strings as objects.
+
+    Raises:
+        TypeError: GIE has no such element type, or objects other than strings.
+    """
+    array: Array = np.asarray(data)
+    array = array.astype(DType.of(array.dtype).numpy, copy=False)
+    if array.dtype == object:
+        kinds: set[str] = {type(item).__name__ for item in array.flat}
+        if not kinds <= {"str", "str_"}:
+            raise TypeError(f"an array of objects holds strings only, not {min(kinds - {'str'})}")
+    return array
 
 
 def type_of(array: Array) -> TensorType:

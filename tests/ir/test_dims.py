@@ -10,6 +10,7 @@ from gie_core.ir.dims import (
     Dim,
     SymInt,
     ceil_div,
+    certainly_differ,
     dim_max,
     dim_min,
     evaluate_dim,
@@ -63,10 +64,49 @@ def test_deep_nesting_is_rejected_not_fatal() -> None:
         parse_dim("(" * 100_000 + "n" + ")" * 100_000)
 
 
-@pytest.mark.parametrize("name", ["", "1n", "a b", "min", "mod"])
+@pytest.mark.parametrize("name", ["", "1n", "a b", "min", "mod", "größe", "lambda", "True"])
 def test_symbols_are_identifiers(name: str) -> None:
     with pytest.raises(ValueError, match="cannot name a dimension"):
         symbol(name)
+
+
+LARGE = [
+    "*".join(["(a + b + c + d + e + f + g + h + i + j)"] * 14),
+    "max(n, m + 1 + " * 90 + "n" + ")" * 90,
+    "n" + " // m" * 150,
+    "9" * 5000,
+    "9" * 100,
+    "*".join(["n"] + ["9" * 18] * 10),
+    " - ".join(["1"] * 10_000),
+]
+
+
+@pytest.mark.parametrize("text", LARGE, ids=lambda text: text[:20])
+def test_very_large_expressions_are_rejected_at_once(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a dimension") as error:
+        parse_dim(text)
+    assert len(str(error.value)) < 200
+
+
+def test_growing_without_bound_is_stopped() -> None:
+    def grow(dim: Dim, times: int) -> Dim:
+        return grow(dim_max(dim // 2, dim + symbol("m")), times - 1) if times else dim
+
+    with pytest.raises(ValueError, match="too many terms"):
+        grow(symbol("n"), 100)
+
+
+def test_dimensions_of_many_terms_are_fine() -> None:
+    dim = sum((symbol(f"length_of_sequence_{i}") * 2 for i in range(250)), start=symbol("n") + 1)
+    assert parse_dim(format_dim(dim)) == dim
+
+
+DIFFERENCES = [("n", "n + 1", True), ("n", "m", False), ("n", "3", False), ("2", "3", True)]
+
+
+@pytest.mark.parametrize(("a", "b", "expected"), DIFFERENCES)
+def test_certainly_differ(a: str, b: str, expected: bool) -> None:
+    assert certainly_differ(parse_dim(a), parse_dim(b)) is expected
 
 
 def test_int_results_stay_ints() -> None:

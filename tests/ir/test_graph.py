@@ -103,6 +103,22 @@ def test_constants_are_read_only_and_detached() -> None:
         view[0] = 1
 
 
+def test_the_callers_array_stays_the_callers() -> None:
+    array = np.zeros(3)
+    constant = Graph().add_constant(array).data
+    array[0] = 1
+    assert constant is not None
+    assert constant[0] == 0
+
+
+def test_arrays_that_are_given_away_or_read_only_are_not_copied() -> None:
+    array = np.zeros(3)
+    assert Graph().add_constant(array, own=True).data is array
+    assert Graph().add_constant(array).data is array
+    with pytest.raises(ValueError, match="read-only"):
+        array[0] = 1
+
+
 def test_nodes_are_inserted_in_front_of_others() -> None:
     graph, (first, second) = chain(2)
     graph.add(Identity(), graph.inputs[0], names=["early"], before=first)

@@ -13,7 +13,7 @@ import pytest
 
 from gie_core.ir.graph import Graph
 from gie_core.ir.lexer import TextError
-from gie_core.ir.op import Op, OpRegistry
+from gie_core.ir.op import Op, OpError, OpRegistry
 from gie_core.ir.parser import parse_graph
 from gie_core.ir.quantization import Quantization
 from gie_core.ir.text import blobs, format_graph, identity_key
@@ -131,6 +131,20 @@ ERRORS = [
     ("%y = concat(%x, _, %x) {axis = 0}", "concat does not take (f32[n], _, f32[n])"),
     ("input %i: f32[-1]", "cannot be negative"),
     ("const %c: f32[-1] = [1.0]", "cannot be negative"),
+    (r'input %"a\q": f32[1]', "Invalid \\escape"),
+    ('input %"a\tb": f32[1]', "Invalid control character"),
+    ('%y: f32[*] = foreign() {domain = "d", op = "o", attributes = {b = b"a"}}', "Invalid base64"),
+    ("const %c: c64[1] = [(einj)]", "complex"),
+    ("const %c: str[1] = [{a = 1}]", "is not a str"),
+    ("const %c: i32[1] = [1.5]", "1.5 is not a i32"),
+    ('const %c: i32[1] = ["1"]', "'1' is not a i32"),
+    ("const %c: i4[1] = [300]", "outside the range of i4"),
+    ("const %c: u64[1] = [-1]", "these elements do not make a u64[1]"),
+    ("const %c: bool[1] = [7]", "7 is not a bool"),
+    ("const %c: f32[1] = [true]", "True is not a f32"),
+    ("const %c: f16[1] = [1e6]", "outside the range of f16"),
+    ("const %c: f32[1] = [" + "9" * 5000 + "]", "Exceeds the limit"),
+    ("input %i: f32[n" + " // m" * 150 + "]", "is not a dimension"),
     ("%y, %y = identity(%x)", "%y is defined twice"),
     ("%y, %z = identity(%x)", "identity has 1 results, not 2"),
     ("%y = dropout(%x) {rate = 1.0}", "dropout has no attribute 'rate'"),
@@ -162,6 +176,20 @@ def test_errors_say_where_and_what(line: str, message: str) -> None:
 def test_nesting_is_bounded() -> None:
     with pytest.raises(TextError, match="nested deeper"):
         parse_graph(wrap("%y = foreign(%x) {attributes = {a = " + "[" * 100_000), OPS)
+
+
+@pytest.mark.parametrize("name", ["inf", "nan", "inf.x", "nan.y", "infinite", "a b", "true"])
+def test_odd_names_are_read_back(name: str) -> None:
+    graph = Graph(name)
+    graph.metadata[name] = "v"
+    again = parse_graph(format_graph(graph), OPS)
+    assert (again.name, again.metadata) == (name, {name: "v"})
+
+
+@pytest.mark.parametrize("value", [None, {1, 2}, 1j, [None], {"a": object()}])
+def test_attributes_without_text_are_refused(value: Any) -> None:
+    with pytest.raises(OpError, match="cannot stand in a mapping"):
+        Foreign(domain="d", op="Op", attributes={"a": value})
 
 
 def test_printing_never_fails() -> None:

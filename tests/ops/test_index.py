@@ -137,7 +137,9 @@ def test_an_index_outside_is_an_error() -> None:
     graph = Graph()
     x, at = (graph.add_input(n, TensorType.of(d, ["n"])) for n, d in (("x", "f32"), ("at", "i64")))
     graph.set_outputs(graph.add(GatherElements(), x, at, names=["y"]).results)
-    with pytest.raises(ExecutionError, match="gather_elements failed at %y: index 3 is out of"):
+    with pytest.raises(
+        ExecutionError, match="gather_elements failed at %y: IndexError: index 3"
+    ):
         run_graph(graph, [np.zeros(3, np.float32), np.array([0, 1, 3])])
 
 
@@ -285,7 +287,7 @@ def test_reverse_sequence(batch: int, time: int) -> None:
 
 
 def test_reverse_sequence_rejects_long_lengths() -> None:
-    with pytest.raises(OpError, match=r"a length lies outside of \[0, 2\]"):
+    with pytest.raises(ExecutionError, match=r"a length lies outside of \[0, 2\]"):
         run_op(ReverseSequence(), np.zeros((2, 1)), np.array([3]))
 
 

@@ -1,8 +1,9 @@
 """The hooks: everything a plugin can add to GIE, in the order of a build.
 
 A plugin is a module named by an entry point of the group ``gie``. It implements
-the hooks it needs, marked with ``hookimpl``. A hook that declares may return
-``None`` for nothing. Hooks are called at build time only, never while an engine runs.
+the hooks it needs, marked with ``hookimpl``. The hooks that declare are called once, when
+the host is made, whatever it then does; they may return ``None`` for nothing. What they
+declare is loaded when it is needed. No hook is called while an engine runs.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ hookimpl = pluggy.HookimplMarker("gie")
 def gie_ops() -> list[OpsDeclaration] | None:
     """Declare ops that the core lacks.
 
-    Called once when the host first needs the registry of ops. All sets are merged; two
-    ops of one name are an error that names both owners. A plugin's op has a dot in its
-    name ("acme.swish"), so that it can't collide with a future core op.
+    Called when the host is made; a set is loaded when the registry of ops is needed. All sets
+    are merged; of two plugins with an op of one name, the later fails. A plugin's op has a
+    dot in its name ("acme.swish"), so that it can't collide with a future core op.
     """
 
 
@@ -43,8 +44,9 @@ def gie_ops() -> list[OpsDeclaration] | None:
 def gie_importers() -> list[ImporterDeclaration] | None:
     """Declare importers: what turns a model of some framework into a ``Graph``.
 
-    Called when a model is imported. The importers whose suffixes or types fit are asked
-    ``accepts(source)`` in order of name; the first that says yes imports it.
+    Called when the host is made; an importer is loaded when a model is imported. Those whose
+    suffixes or types fit are asked ``accepts(source)`` in order of name, then all others;
+    the first that says yes imports it.
     """
 
 
@@ -52,8 +54,9 @@ def gie_importers() -> list[ImporterDeclaration] | None:
 def gie_passes() -> list[PassDeclaration] | None:
     """Declare optimization passes.
 
-    Called when a pipeline is assembled. All passes are sorted by their ``before`` and
-    ``after``; a cycle is an error that names the passes and their owners.
+    Called when the host is made; a pass is loaded when a pipeline is assembled. All passes are
+    sorted by their ``before`` and ``after``; a cycle is an error that names the passes and
+    their owners.
     """
 
 
@@ -61,8 +64,9 @@ def gie_passes() -> list[PassDeclaration] | None:
 def gie_kernel_providers() -> list[KernelProviderDeclaration] | None:
     """Declare kernel providers: what runs nodes on a target.
 
-    Called when kernels are chosen. Providers for the target are asked in ``order`` whether
-    they support a node; each rejection's reason is kept for the report.
+    Called when the host is made; a provider is loaded when kernels are chosen for its target.
+    Providers are asked in ``order`` whether they support a node; each rejection's reason is
+    kept for the report.
     """
 
 
@@ -70,7 +74,7 @@ def gie_kernel_providers() -> list[KernelProviderDeclaration] | None:
 def gie_adapters() -> list[AdapterDeclaration] | None:
     """Declare adapters: calls that look native to a framework's users.
 
-    Called to list them; users import an adapter's package themselves.
+    Called when the host is made, to list them; users import an adapter's package themselves.
     """
 
 
@@ -78,7 +82,8 @@ def gie_adapters() -> list[AdapterDeclaration] | None:
 def gie_cli() -> list[CommandDeclaration] | None:
     """Declare subcommands of ``gie``.
 
-    Called when the command line starts; a command's module is imported when it runs.
+    Called when the host is made; a command's module is imported when it runs. The names of
+    gie's own commands are taken.
     """
 
 

@@ -11,7 +11,7 @@ from gie_core.errors import GieError
 from gie_core.ir.dims import Dim, evaluate_dim, free_symbols, symbol
 from gie_core.ir.graph import Graph, Node, Value
 from gie_core.ir.op import Op
-from gie_core.ir.types import TensorType
+from gie_core.ir.types import Shape, TensorType
 
 __all__ = [
     "ExecutionError",
@@ -89,7 +89,7 @@ def resolve(node: Node, sizes: Mapping[str, int]) -> Op:
     """The node's op with its symbolic dimensions as numbers.
 
     Raises:
-        ExecutionError: a symbol is not bound.
+        ExecutionError: a symbol is not bound, or a dimension divides by zero.
     """
     try:
         return node.op.resolve(sizes)
@@ -97,6 +97,8 @@ def resolve(node: Node, sizes: Mapping[str, int]) -> Op:
         raise ExecutionError(
             f"the dimension {error} is not known when {_where(node)} runs"
         ) from None
+    except ZeroDivisionError as error:
+        raise failed(node, error) from error
 
 
 def bind_inputs(graph: Graph, inputs: Sequence[Any]) -> dict[str, int]:
@@ -132,14 +134,25 @@ def bind_symbols(value: Value, array: Any, sizes: dict[str, int]) -> None:
         raise ExecutionError(f"%{value.name} is {type_}, but got an array of {array.dtype}")
     if type_.shape is None:
         return
-    if len(type_.shape) != array.ndim or not all(
-        _fits(dim, extent, sizes) for dim, extent in zip(type_.shape, array.shape, strict=True)
-    ):
-        known = {s: sizes[s] for s in sorted(free_symbols(*type_.shape)) if s in sizes}
-        given = f" with {', '.join(f'{s} = {n}' for s, n in known.items())}" if known else ""
-        raise ExecutionError(
-            f"%{value.name} is {type_}{given}, but got an array of shape {list(array.shape)}"
+    try:
+        fits = len(type_.shape) == array.ndim and all(
+            _fits(dim, extent, sizes) for dim, extent in zip(type_.shape, array.shape, strict=True)
         )
+    except ZeroDivisionError:
+        raise ExecutionError(
+            f"%{value.name} is {type_}, which divides by zero{_given(type_.shape, sizes)}"
+        ) from None
+    if not fits:
+        raise ExecutionError(
+            f"%{value.name} is {type_}{_given(type_.shape, sizes)}, but got an array of shape "
+            f"{list(array.shape)}"
+        )
+
+
+def _given(shape: Shape, sizes: Mapping[str, int]) -> str:
+    """What is known of the symbols in a shape, for messages."""
+    known = {s: sizes[s] for s in sorted(free_symbols(*shape)) if s in sizes}
+    return f" with {', '.join(f'{s} = {n}' for s, n in known.items())}" if known else ""
 
 
 def _fits(dim: Dim, extent: int, sizes: dict[str, int]) -> bool:

@@ -16,7 +16,7 @@ from gie_core.ops.activation import Relu
 from gie_core.ops.arithmetic import Add, Clip, Mul
 from gie_core.ops.foreign import Foreign
 from gie_core.ops.run import ExecutionError, compute_node, run_graph
-from gie_core.ops.shape import Reshape, Split
+from gie_core.ops.shape import Expand, Reshape, Split
 from gie_core.testing.ops import draw, tensor_type
 
 
@@ -69,6 +69,15 @@ def test_symbols_become_numbers() -> None:
     assert run_graph(graph, [draw(5, 6)])[0].shape == (15, 2)
 
 
+def test_an_attribute_may_divide_by_zero() -> None:
+    graph = graph_of("f32[n]")
+    shape = (12 // graph.inputs[0].tensor.dims[0],)
+    op = Expand(shape=shape)
+    graph.set_outputs(graph.add(op, graph.add_constant(np.float32(1)), names=["y"]).results)
+    with pytest.raises(ExecutionError, match="expand failed at %y: ZeroDivisionError"):
+        run_graph(graph, [np.zeros(0, np.float32)])
+
+
 def test_absent_operands_arrive_as_none() -> None:
     graph = graph_of("f32[n]", "f32[]")
     x, high = graph.inputs
@@ -105,6 +114,11 @@ INPUTS: list[tuple[list[str], list[Any], str]] = [
         ["f32[2*n]", "f32[n]"],  # n is known only after the second
         [np.zeros(7, np.float32), np.zeros(3, np.float32)],
         r"%x0 is f32\[2\*n\] with n = 3, but got an array of shape \[7\]",
+    ),
+    (
+        ["f32[n]", "f32[12 // n]"],
+        [np.zeros(0, np.float32), np.zeros(3, np.float32)],
+        r"%x1 is f32\[12 // n\], which divides by zero with n = 0",
     ),
 ]
 

@@ -300,7 +300,7 @@ def test_split_finds_that_sizes_do_not_add_up() -> None:
     graph = Graph()
     x = graph.add_input("x", TensorType.of("f32", ["n"]))
     graph.set_outputs(graph.add(Split(axis=0, sizes=(1, 2)), x).results)
-    with pytest.raises(OpError, match=r"the sizes \[1, 2\] do not add up to 4"):
+    with pytest.raises(ExecutionError, match=r"the sizes \[1, 2\] do not add up to 4"):
         run_graph(graph, [np.zeros(4, np.float32)])
 
 

@@ -105,21 +105,33 @@ class Rewriter:
             outcome = rule(node, self)
         finally:
             self._node = None
-        if outcome is None or isinstance(outcome, Refusal):
-            if isinstance(outcome, Refusal):
-                self.refusals.append((_describe(node), outcome.reason))
+        values = [outcome] if isinstance(outcome, Value) else outcome
+        if values is not None and not isinstance(values, Refusal):
+            values = self._checked(node, values)
+        if values is None or isinstance(values, Refusal):
+            if isinstance(values, Refusal):
+                self.refusals.append((_describe(node), values.reason))
             self._discard_unused()
             return False
-        self._replace(node, [outcome] if isinstance(outcome, Value) else outcome)
+        self._replace(node, values)
         self._discard_unused()
         return True
 
-    def _replace(self, node: Node, values: Sequence[Value]) -> None:
+    def _checked(self, node: Node, values: Sequence[Value]) -> Sequence[Value] | Refusal:
         if len(values) != len(node.results):
             raise GraphError(
                 f"{len(values)} values were given to replace the {len(node.results)} results of "
                 f"{node}"
             )
+        for old, new in zip(node.results, values, strict=True):
+            bound = old.quantization is not None and old.quantization.binding
+            if bound and not self._is_new(new) and new.quantization != old.quantization:
+                return Refusal(
+                    f"the model binds %{old.name} to a quantization, which %{new.name} lacks"
+                )
+        return values
+
+    def _replace(self, node: Node, values: Sequence[Value]) -> None:
         text, names = _describe(node), [result.name for result in node.results]
         quantizations = [result.quantization for result in node.results]
         for old, new in zip(node.results, values, strict=True):

@@ -95,6 +95,33 @@ def test_nodes_are_built_only_inside_a_rule() -> None:
         Rewriter(graph).add(Identity(), graph.inputs[0])
 
 
+def test_a_binding_quantization_is_not_lost() -> None:
+    graph = graph_of(
+        "input %x: f32[2]",
+        "%a: f32[2] quant(i8, scale = [0.5], zero_point = [0], binding) = identity(%x)",
+        "%b = identity(%a)",
+        "return %b",
+    )
+    rewriter = Rewriter(graph)
+    assert not rewriter.apply(skip, node_named(graph, "a"))
+    assert rewriter.refusals == [
+        ("%a = identity", "the model binds %a to a quantization, which %x lacks")
+    ]
+    assert rewriter.apply(lambda node, r: r.add(Dropout(), graph.inputs[0]), node_named(graph, "a"))
+    quantization = graph.value("a").quantization
+    assert quantization is not None
+    assert quantization.binding
+
+
+def test_a_calibrated_quantization_binds_nobody() -> None:
+    graph = graph_of(
+        "input %x: f32[2]",
+        "%a: f32[2] quant(i8, scale = [0.5], zero_point = [0]) = identity(%x)",
+        "return %a",
+    )
+    assert Rewriter(graph).apply(skip, node_named(graph, "a"))
+
+
 def test_dead_nodes_take_their_operands_along() -> None:
     graph = graph_of(
         "input %x: f32[1]",
@@ -108,3 +135,18 @@ def test_dead_nodes_take_their_operands_along() -> None:
     assert [node.op.name for node in removed] == ["identity", "identity"]
     assert not graph.constants
     assert len(graph) == 1
+
+
+def test_a_node_that_tells_a_dimension_is_not_dead() -> None:
+    graph = graph_of(
+        "input %x: f32[n]",
+        "const %one: f32[1] = [1.0]",
+        "%where: i64[1, k] = nonzero(%x)",
+        "%y: f32[k] = expand(%one) {shape = [k]}",
+        "return %y",
+    )
+    teller = node_named(graph, "where")
+    assert not remove_dead(graph, [teller])
+    graph.set_outputs([graph.inputs[0]])
+    remove_dead(graph, [node_named(graph, "y")])
+    assert remove_dead(graph, [teller]) == [teller]

@@ -90,7 +90,9 @@ def test_copies_are_the_same_object() -> None:
 def test_unused_expressions_are_freed_however_deep() -> None:
     nodes = [weakref.ref(node) for node in walk([chain(100_000)])]
     gc.collect()
-    assert [node() for node in nodes if node() is not None] == [x]
+    kept = [node() for node in nodes if node() is not None]
+    # x is the module's; exp(x), if some other test made it, belongs to the op of that formula.
+    assert kept in ([x], [x, call("exp", x)])
 
 
 @pytest.mark.parametrize(

@@ -195,11 +195,12 @@ def _run_one(each: Pass, graph: Graph, round_number: int, owner: str) -> PassRec
             each.run(part, rewriter)
         rewriters.append(rewriter)
         _check(each, _State(part), rewriter, before)
-    try:
-        verify(graph, stage)
-    except VerifyError as error:
-        raise PassError(f"the pass {each.name!r} left an invalid graph: {error}") from error
     hits = tuple(hit for rewriter in rewriters for hit in rewriter.hits)
+    if hits:  # without any, the graph is the one that was verified before
+        try:
+            verify(graph, stage)
+        except VerifyError as error:
+            raise PassError(f"the pass {each.name!r} left an invalid graph: {error}") from error
     refusals = tuple(refusal for rewriter in rewriters for refusal in rewriter.refusals)
     return PassRecord(each.name, round_number, time.perf_counter() - start, hits, refusals)
 

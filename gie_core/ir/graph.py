@@ -244,7 +244,10 @@ class Graph:
 
     @property
     def nodes(self) -> Iterator[Node]:
-        """Nodes in topological order. Nodes may be inserted and removed while iterating."""
+        """Nodes in topological order.
+
+        Nodes may be inserted and removed while iterating, but not moved.
+        """
         node = self._first
         while node is not None:
             following = node._next
@@ -337,8 +340,10 @@ class Graph:
 
         Raises:
             OpError: the operands do not fit, or types are needed and not given.
-            GraphError: an operand belongs to another graph.
+            GraphError: an operand, or ``before``, belongs to another graph.
         """
+        if before is not None:
+            self._check_node(before)
         trimmed = _trim(operands)
         self._check_operands(op, trimmed)
         result_types = tuple(types) if types is not None else infer_types(op, trimmed)
@@ -399,7 +404,14 @@ class Graph:
         self._states = [State(s.input, new if s.output is old else s.output) for s in self._states]
 
     def set_operand(self, node: Node, index: int, value: Value | None) -> None:
-        """Let one operand of a node read another value."""
+        """Let one operand of a node read another value.
+
+        Raises:
+            GraphError: the node or the value belongs to another graph.
+        """
+        self._check_node(node)
+        if value is not None and self._names.get(value.name) is not value:
+            raise GraphError(f"%{value.name} is not a value of graph {self.name!r}")
         old = node._operands[index]
         if old is not None:
             old._uses.pop(Use(node, index), None)
@@ -411,8 +423,9 @@ class Graph:
         """Remove a node whose results nobody reads.
 
         Raises:
-            GraphError: a result is still read.
+            GraphError: a result is still read, or the node belongs to another graph.
         """
+        self._check_node(node)
         for result in node.results:
             if result._uses or self.is_output(result):
                 raise GraphError(
@@ -466,7 +479,13 @@ class Graph:
                 return f"{base}_{count}"
 
     def move_before(self, node: Node, anchor: Node) -> None:
-        """Move a node in the order; the caller keeps the order topological."""
+        """Move a node in the order; the caller keeps the order topological.
+
+        Raises:
+            GraphError: a node belongs to another graph.
+        """
+        self._check_node(node)
+        self._check_node(anchor)
         self._unlink(node)
         self._link(node, anchor)
 
@@ -483,6 +502,10 @@ class Graph:
                 raise GraphError(
                     f"%{value.name}, an operand of {op.name}, is not a value of graph {self.name!r}"
                 )
+
+    def _check_node(self, node: Node) -> None:
+        if node._graph is not self:
+            raise GraphError(f"{node} is not a node of graph {self.name!r}")
 
     def _link(self, node: Node, before: Node | None) -> None:
         node._graph = self

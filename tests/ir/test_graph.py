@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -101,6 +103,25 @@ def test_constants_are_read_only_and_detached() -> None:
     assert view[0] == 0
     with pytest.raises(ValueError, match="read-only"):
         view[0] = 1
+
+
+STRANGERS: list[Callable[[Graph, Node, Node], object]] = [
+    lambda graph, own, stranger: graph.add(Identity(), graph.inputs[0], before=stranger),
+    lambda graph, own, stranger: graph.remove(stranger),
+    lambda graph, own, stranger: graph.set_operand(stranger, 0, graph.inputs[0]),
+    lambda graph, own, stranger: graph.set_operand(own, 0, stranger.result),
+    lambda graph, own, stranger: graph.move_before(stranger, own),
+    lambda graph, own, stranger: graph.move_before(own, stranger),
+]
+
+
+@pytest.mark.parametrize("change", STRANGERS)
+def test_nodes_of_another_graph_are_refused(change: Callable[[Graph, Node, Node], object]) -> None:
+    (graph, (own,)), (other, (stranger,)) = chain(1), chain(1)
+    other.set_outputs([other.inputs[0]])
+    with pytest.raises(GraphError, match=r"is not a (node|value) of graph 'main'"):
+        change(graph, own, stranger)
+    assert (list(graph.nodes), list(other.nodes)) == ([own], [stranger])
 
 
 def test_the_callers_array_stays_the_callers() -> None:

@@ -183,9 +183,12 @@ class Node:
                 return self._operands[index] if index < len(self._operands) else None
         raise KeyError(f"{self._op.name} has no operand {name!r}")
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         results = ", ".join(f"%{r.name}" for r in self._results)
-        return f"<{results} = {self._op.name}>"
+        return f"{results} = {self._op.name}"
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
 
 
 @dataclass(frozen=True)
@@ -285,10 +288,6 @@ class Graph:
         tensor_types = (v.type for v in self.values() if isinstance(v.type, TensorType))
         found = {s for t in tensor_types for s in free_symbols(*(t.shape or ()))}
         return frozenset(found.union(*(node.op.symbols() for node in self.nodes)))
-
-    def node_of_source(self, source: str) -> Node | None:
-        """The node that covers a node of the imported model, if it is still there."""
-        return next((node for node in self.nodes if source in node.sources), None)
 
     # ── Building ────────────────────────────────────────────────────────────────────
 

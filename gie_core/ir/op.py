@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, dataclass_transform
 
 from gie_core.errors import GieError
 from gie_core.ir.attribute import Kind, kind_of
-from gie_core.ir.dims import SymInt, free_symbols, substitute_dim
+from gie_core.ir.dims import SymInt, evaluate_dim, free_symbols
 from gie_core.ir.types import Type
 
 if TYPE_CHECKING:
@@ -200,16 +200,9 @@ class Op:
         for name, kind in self.attribute_kinds().items():
             value = getattr(self, name)
             if kind.name == "dim" and isinstance(value, SymInt):
-                yield name, _number(value, sizes)
+                yield name, evaluate_dim(value, sizes)
             elif kind.item is not None and kind.item.name == "dim" and value is not None:
-                yield name, tuple(_number(dim, sizes) for dim in value)
-
-
-def _number(dim: int | SymInt, sizes: Mapping[str, int]) -> int:
-    result = substitute_dim(dim, sizes)
-    if isinstance(result, SymInt):
-        raise KeyError(min(free_symbols(result)))
-    return result
+                yield name, tuple(evaluate_dim(dim, sizes) for dim in value)
 
 
 @cache

@@ -110,7 +110,7 @@ class Rewriter:
             values = self._checked(node, values)
         if values is None or isinstance(values, Refusal):
             if isinstance(values, Refusal):
-                self.refusals.append((_describe(node), values.reason))
+                self.refusals.append((str(node), values.reason))
             self._discard_unused()
             return False
         self._replace(node, values)
@@ -132,7 +132,7 @@ class Rewriter:
         return values
 
     def _replace(self, node: Node, values: Sequence[Value]) -> None:
-        text, names = _describe(node), [result.name for result in node.results]
+        text, names = str(node), [result.name for result in node.results]
         quantizations = [result.quantization for result in node.results]
         for old, new in zip(node.results, values, strict=True):
             self.graph.replace_uses(old, new)
@@ -209,8 +209,3 @@ def remove_dead(graph: Graph, candidates: Sequence[Node]) -> list[Node]:
             elif operand.data is not None:
                 graph.remove_constant(operand)
     return removed
-
-
-def _describe(node: Node) -> str:
-    results = ", ".join(f"%{r.name}" for r in node.results)
-    return f"{results} = {node.op.name}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gie_core.ir.dims import Atom, Dim, SymInt, dim_max
+from gie_core.ir.dims import Atom, Dim, SymInt, certainly_differ, dim_max
 from gie_core.ir.op import Op, OpError
 from gie_core.ir.types import Shape, TensorType
 
@@ -81,9 +81,9 @@ def merge_dims(a: Dim, b: Dim, what: str) -> Dim:
     """The better known of two extents that must be equal.
 
     Raises:
-        OpError: they are different ints; ``what`` names them.
+        OpError: they certainly differ; ``what`` names them.
     """
-    if isinstance(a, int) and isinstance(b, int) and a != b:
+    if certainly_differ(a, b):
         raise OpError(f"{what} must be equal, not {a} and {b}")
     return b if isinstance(b, int) else a
 

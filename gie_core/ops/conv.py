@@ -12,8 +12,8 @@ import numpy as np
 
 from gie_core.ir.op import OpError
 from gie_core.ir.types import Array, DType, Shape, TensorType
-from gie_core.ops.checks import as_ints
-from gie_core.ops.operands import check_dtype, check_extents, check_float, check_rank, check_shape
+from gie_core.ops.checks import as_ints, merge_dims
+from gie_core.ops.operands import check_dtype, check_float, check_rank, check_shape
 from gie_core.ops.precision import narrow, widen
 from gie_core.ops.window import Window, Windowed
 
@@ -49,7 +49,7 @@ class Convolution(Windowed):
     def result_shape(self, x: TensorType, weight: TensorType) -> Shape:
         """Shape of ``x`` convolved with ``weight``."""
         self.check_ranks(x, weight)
-        check_extents("the channels of x and of weight", x.dims[1], weight.dims[1] * self.groups)
+        merge_dims(x.dims[1], weight.dims[1] * self.groups, "the channels of x and of weight")
         extents = self.window(weight.dims).extents(x.dims[2:])
         return (x.dims[0], weight.dims[0], *extents)
 
@@ -98,7 +98,7 @@ class ConvTranspose(Convolution, name="conv_transpose"):
         check_float(x=x)
         check_dtype(x.dtype, weight=weight, bias=bias)
         self.check_ranks(x, weight)
-        check_extents("the channels of x and of weight", x.dims[1], weight.dims[0])
+        merge_dims(x.dims[1], weight.dims[0], "the channels of x and of weight")
         channels = weight.dims[1] * self.groups
         if bias is not None:
             check_shape("bias", bias, (channels,))

@@ -10,11 +10,11 @@ import numpy as np
 from gie_core.ir.dims import Dim
 from gie_core.ir.op import Op, OpError
 from gie_core.ir.types import Array, DType, Shape, TensorType
+from gie_core.ops.checks import merge_dims
 from gie_core.ops.elementwise import broadcast_dims, broadcast_shapes
 from gie_core.ops.operands import (
     check_broadcasts_to,
     check_dtype,
-    check_extents,
     check_number,
     check_rank,
 )
@@ -63,7 +63,7 @@ class Gemm(Op, name="gemm"):
             raise OpError(f"alpha and beta must be whole numbers for {a.dtype}")
         rows, depth = a.dims[::-1] if self.transpose_a else a.dims
         depth_b, columns = b.dims[::-1] if self.transpose_b else b.dims
-        check_extents("the inner extents of a and b", depth, depth_b)
+        merge_dims(depth, depth_b, "the inner extents of a and b")
         if c is not None:
             check_broadcasts_to("c", c, (rows, columns))
         return TensorType(a.dtype, (rows, columns))
@@ -196,6 +196,6 @@ def _product_shape(a: TensorType, b: TensorType) -> Shape:
     check_rank("a", a, 1, or_more=True)
     check_rank("b", b, 1, or_more=True)
     inner = b.dims[-2] if b.rank > 1 else b.dims[0]
-    check_extents("the inner extents of a and b", a.dims[-1], inner)
+    merge_dims(a.dims[-1], inner, "the inner extents of a and b")
     batch = broadcast_shapes(a.dims[:-2], b.dims[:-2])
     return (*batch, *a.dims[-2:-1], *(b.dims[-1:] if b.rank > 1 else ()))

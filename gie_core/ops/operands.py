@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gie_core.ir.dims import Dim
+from gie_core.ir.dims import Dim, certainly_differ
 from gie_core.ir.op import OpError
 from gie_core.ir.types import DType, Shape, TensorType
 
@@ -12,7 +12,6 @@ __all__ = [
     "bracketed",
     "check_broadcasts_to",
     "check_dtype",
-    "check_extents",
     "check_float",
     "check_number",
     "check_rank",
@@ -35,26 +34,14 @@ def check_rank(name: str, x: TensorType, rank: int, or_more: bool = False) -> No
         raise OpError(f"{name} must have rank {rank}{' or more' if or_more else ''}, got {x}")
 
 
-def check_extents(what: str, a: Dim, b: Dim) -> None:
-    """Check that two extents are not provably different.
-
-    Raises:
-        OpError: both are ints, and they differ.
-    """
-    if isinstance(a, int) and isinstance(b, int) and a != b:
-        raise OpError(f"{what} differ: {a} and {b}")
-
-
 def check_shape(name: str, x: TensorType, shape: Shape) -> None:
-    """Check rank and extents; symbolic extents fit everything.
+    """Check rank and extents; symbolic extents fit what they may equal.
 
     Raises:
         OpError: the shape is provably another one.
     """
     extents = zip(x.dims, shape, strict=False)
-    if x.rank != len(shape) or any(
-        isinstance(a, int) and isinstance(b, int) and a != b for a, b in extents
-    ):
+    if x.rank != len(shape) or any(certainly_differ(a, b) for a, b in extents):
         raise OpError(f"{name} must have shape {bracketed(shape)}, got {x}")
 
 

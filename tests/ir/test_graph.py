@@ -217,13 +217,6 @@ def test_renaming_keeps_names_unique() -> None:
         graph.value("identity_1")
 
 
-def test_sources_lead_back_to_nodes() -> None:
-    graph = Graph()
-    node = graph.add(Identity(), graph.add_input("x", F32), sources=["Conv_0", "Relu_1"])
-    assert graph.node_of_source("Relu_1") is node
-    assert graph.node_of_source("Relu_2") is None
-
-
 def test_values_compare_by_identity() -> None:
     a, b = Value("x", F32), Value("x", F32)
     assert a != b

@@ -137,9 +137,7 @@ def test_an_index_outside_is_an_error() -> None:
     graph = Graph()
     x, at = (graph.add_input(n, TensorType.of(d, ["n"])) for n, d in (("x", "f32"), ("at", "i64")))
     graph.set_outputs(graph.add(GatherElements(), x, at, names=["y"]).results)
-    with pytest.raises(
-        ExecutionError, match="gather_elements failed at %y: IndexError: index 3"
-    ):
+    with pytest.raises(ExecutionError, match="gather_elements failed at %y: IndexError: index 3"):
         run_graph(graph, [np.zeros(3, np.float32), np.array([0, 1, 3])])
 
 

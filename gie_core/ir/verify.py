@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from gie_core.errors import GieError
 from gie_core.ir.dims import certainly_differ, free_symbols
-from gie_core.ir.graph import Graph, Node, Use, Value, check_arity, infer_types
+from gie_core.ir.graph import Graph, Node, Use, Value
+from gie_core.ir.inference import check_arity, infer_types
 from gie_core.ir.op import OpError, Trait, UnknownTypesError
 from gie_core.ir.quantization import Quantization
 from gie_core.ir.text import format_graph, format_node, identity_key

@@ -9,7 +9,8 @@ import numpy as np
 
 from gie_core.ir.conversion import integer_range
 from gie_core.ir.dims import evaluate_dim, symbol
-from gie_core.ir.graph import Graph, infer_types
+from gie_core.ir.graph import Graph
+from gie_core.ir.inference import infer_types
 from gie_core.ir.op import Op, OpError
 from gie_core.ir.types import Array, DType, TensorType, type_of
 from gie_core.ir.verify import verify

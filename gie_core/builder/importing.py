@@ -139,7 +139,7 @@ def _check_exists(path: Path) -> None:
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
     except OSError as error:  # the name is too long, or a folder may not be read
         raise ModelError(f"{_describe(path)} cannot be read: {error.strerror}") from error
-    close = difflib.get_close_matches(path.name, siblings, 1)
+    close = difflib.get_close_matches(path.name, siblings, 1, cutoff=0.8)
     hint = f"; did you mean {path.parent / close[0]}?" if close else ""
     raise ModelError(f"there is no file {path}{hint}")
 

@@ -109,6 +109,18 @@ class BuildReport:
     nodes_after: int = 0
     failed_plugins: dict[str, str] = field(default_factory=dict[str, str])
 
+    def __str__(self) -> str:
+        """What happened, in a few lines; ``gie inspect`` shows all of it."""
+        hits = ", ".join(f"{name} {count}" for name, count in self.hits().items() if count)
+        providers = Counter(choice.provider or "node by node" for choice in self.choices)
+        lines = [f"{self.nodes_before} nodes became {self.nodes_after}; rewrites: {hits or 'none'}"]
+        lines.append("kernels: " + ", ".join(f"{n} {name}" for name, n in providers.most_common()))
+        if self.imported is not None and self.imported.foreign:
+            foreign = sorted({node.op for node in self.imported.foreign})
+            lines.append(f"foreign: {', '.join(foreign)}")
+        lines += [f"left out: {name}: {error}" for name, error in self.failed_plugins.items()]
+        return "\n".join(lines)
+
     def hits(self) -> dict[str, int]:
         """Number of rewrites by pass, in order of first run, zeros included."""
         totals: dict[str, int] = {}

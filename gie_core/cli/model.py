@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -45,7 +46,7 @@ def build_options(command: F) -> F:
             "options",
             multiple=True,
             metavar="KEY=VALUE",
-            help="Pass an option to the importer; may be repeated.",
+            help="Pass an option to the importer, in JSON if a list or object; may be repeated.",
         ),
         click.option("--target", default="auto", show_default=True, help="What to run on."),
     ):
@@ -63,10 +64,13 @@ def open_engine(model: Path, *, target: str, optimized: bool, options: Sequence[
 
 
 def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
-    """Importer options: ``batch-size=8`` is ``batch_size=8``; what reads as a number is one.
+    """Importer options: ``batch-size=8`` is ``batch_size=8``.
+
+    What reads as a number or as true or false is one; lists and objects are JSON.
 
     Raises:
-        GieError: a pair is not KEY=VALUE, is given twice, or is an option of GIE's own.
+        GieError: a pair is not KEY=VALUE, is given twice, has wrong JSON, or is an option of
+            GIE's own.
     """
     found: dict[str, Any] = {}
     for pair in pairs:
@@ -78,7 +82,7 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
             raise GieError(f"{key} is not an importer's option; see 'gie run --help'")
         if key in found:
             raise GieError(f"-O {key} is given twice")
-        found[key] = _parsed(value.strip())
+        found[key] = _parsed(key, value.strip())
     return found
 
 
@@ -101,7 +105,12 @@ def parse_sizes(pairs: Sequence[str]) -> dict[str, int]:
 _TAKEN = {"source", "target", "optimized", "host", "observe", "progress"}
 
 
-def _parsed(text: str) -> bool | int | float | str:
+def _parsed(key: str, text: str) -> Any:
+    if text.startswith(("{", "[")):
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise GieError(f"-O {key} is not JSON: {error}") from error
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     for kind in (int, float):

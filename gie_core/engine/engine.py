@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "TensorInfo"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TensorInfo:
     """One input or output.
 
@@ -46,6 +46,8 @@ class TensorInfo:
 
     def __str__(self) -> str:
         return f"{self.name}: {self.type}"
+
+    __repr__ = __str__
 
 
 class Engine:

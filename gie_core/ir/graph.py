@@ -312,6 +312,18 @@ class Graph:
         self._unlink(node)
         self._link(node, anchor)
 
+    def __str__(self) -> str:
+        """The text form; large constants are named by their content."""
+        from gie_core.ir.text import format_graph  # text.py prints what this module defines
+
+        return format_graph(self)
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(f"%{value.name}" for value in self._inputs)
+        return (
+            f"<Graph {self.name}({inputs}) -> ({', '.join(self.output_names)}), {len(self)} nodes>"
+        )
+
     # ── Bookkeeping ─────────────────────────────────────────────────────────────────
 
     def _register(self, value: Value) -> Value:

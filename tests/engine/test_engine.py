@@ -79,6 +79,14 @@ def test_an_engine_describes_itself() -> None:
     assert repr(engine) == "<Engine g on host: (x: f32[n, 2], k: f32[]) -> (out: f32[n, 2])>"
 
 
+def test_what_prints() -> None:
+    engine = engine_of(ONE)
+    assert str(engine.graph) == format_graph(engine.graph)
+    assert repr(engine.graph) == "<Graph g(%x, %k) -> (out), 1 nodes>"
+    assert str(engine.inputs) == "(x: f32[n, 2], k: f32[])"
+    assert str(engine.report) == "1 nodes became 1; rewrites: none\nkernels: 1 reference"
+
+
 def test_a_graph_given_to_build_is_not_changed() -> None:
     graph = graph_of(ONE)
     before = format_graph(graph)

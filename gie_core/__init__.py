@@ -1,4 +1,4 @@
-"""GIE: a GPU inference engine.
+"""GIE: an inference engine.
 
 ::
 

@@ -114,6 +114,11 @@ def _operands_are_defined_before(graph: Graph, stage: Stage) -> Iterator[Problem
             or state.input.type != state.output.type
         ):
             yield Problem(f"the state %{state.input.name} has no successor of its type")
+        elif state.output not in graph.outputs:
+            yield Problem(
+                f"the state %{state.input.name} becomes %{state.output.name}, which is no output, "
+                "so that no caller could hand it to the next run"
+            )
 
 
 def _uses_are_recorded(graph: Graph, stage: Stage) -> Iterator[Problem]:

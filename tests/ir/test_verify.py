@@ -90,6 +90,10 @@ def early_group(graph: Graph) -> None:
     graph.add(Group(kind="epilogue", body=body), graph.inputs[0])
 
 
+def hidden_state(graph: Graph) -> None:
+    graph.add_state(graph.inputs[0], graph.value("b"))
+
+
 FAULTS: list[tuple[Callable[[Graph], None], str]] = [
     (late_definition, "%a is read before it is defined"),
     (stale_use, "%a does not know that operand 0 reads it"),
@@ -102,6 +106,7 @@ FAULTS: list[tuple[Callable[[Graph], None], str]] = [
     (scales_beyond_the_rank, r"%a has 4 scales at axis 2, which does not fit f32\[n, 4\]"),
     (unbound_factor, "the dimension 'n' is not known here"),
     (unbound_symbol, "the dimension 'm' is not known here"),
+    (hidden_state, "the state %x becomes %b, which is no output"),
     (early_group, "groups may only be made by the passes that group"),
 ]
 

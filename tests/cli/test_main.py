@@ -29,6 +29,7 @@ pytestmark = pytest.mark.usefixtures("models")
         ("run scores.toy -O crash=model", 2, r"damaged at \x1b[31mnode"),
         ("run scores.toy -O nope=1", 2, "the toy importer has no option 'nope'"),
         ("run scores.toy -O target=1", 2, "target is not an importer's option"),
+        ("run scores.toy -O crash={1", 2, "-O crash is not JSON: "),
         ("run scores.toy -O nope", 2, "-O nope must read KEY=VALUE"),
         ("run scores.toy --target moon", 2, "there is no target 'moon'; use 'host' or 'auto'"),
         ("run scores.toy -O crash=memory", 1, "there is not enough memory"),

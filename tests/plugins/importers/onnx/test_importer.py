@@ -13,6 +13,7 @@ import pytest
 from onnx import defs
 
 from gie_core.builder.importing import ModelError
+from gie_core.errors import GieError
 from gie_core.ir.parser import parse_graph
 from gie_core.ir.text import blobs, format_graph
 from gie_core.ops import core_ops
@@ -88,6 +89,32 @@ def test_shapes_replace_symbols_everywhere() -> None:
     text = "g (float[K, M] x, float[N, K] z) => (y) { y = MatMul (z, x) }"
     graph = load(text, shapes={"z": (5, None), "x": (3, None)}).graph
     assert [str(v.type) for v in graph.values()] == ["f32[3, M]", "f32[5, 3]", "f32[5, M]"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"shapes": "x:1,3"}, "shapes must be shapes by input, such as .*, not 'x:1,3'"),
+        ({"shapes": [1, 3]}, "shapes must be shapes by input"),
+        ({"shapes": {"x": 3}}, "shapes gives 'x' 3, but must give a list of extents"),
+        ({"shapes": {"x": "13"}}, "shapes gives 'x' '13'"),
+        ({"shapes": {"x": [1.5, 3]}}, "shapes gives 'x'"),
+        ({"shapes": {"x": [-1, 3]}}, "shapes gives 'x'"),
+        ({"shapes": {"x": [True, 3]}}, "shapes gives 'x'"),
+        ({"keep_initializer_inputs": "maybe"}, "must be true or false, not 'maybe'"),
+        ({"keep_initializer_inputs": 1}, "must be true or false, not 1"),
+        ({"shape": {}}, "no option 'shape'; did you mean 'shapes'?"),
+    ],
+)
+def test_wrong_options(options: dict[str, Any], error: str) -> None:
+    with pytest.raises(GieError, match=error):
+        load(CHAIN, **options)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), [5, None], np.array([5, 3]).tolist(), [np.int64(5), 3]])
+def test_shapes_of_any_integers(shape: Any) -> None:
+    [x] = load(CHAIN, shapes={"x": shape}).graph.inputs
+    assert str(x.type) == "f32[5, 3]"
 
 
 # ── Shape computations ──────────────────────────────────────────────────────────────

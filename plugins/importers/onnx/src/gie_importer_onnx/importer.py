@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard, cast
 
 from onnx import ModelProto
 
@@ -21,6 +23,7 @@ from gie_importer_onnx.symbols import ShapeOption
 __all__ = ["OnnxImporter"]
 
 OPTIONS = ("shapes", "keep_initializer_inputs")
+EXAMPLE = '{"x": [1, 3, 224, 224]}'
 LONGEST_TEXT = 200
 
 
@@ -49,7 +52,7 @@ class OnnxImporter:
 
         Raises:
             ModelError: the model is damaged, or can't be represented; names the node.
-            GieError: an option is unknown or does not fit the model.
+            GieError: an option is unknown, of the wrong type, or does not fit the model.
         """
         shapes, keep = _options(options)
         model = read_model(source)
@@ -72,7 +75,41 @@ def _options(options: dict[str, Any]) -> tuple[ShapeOption, bool]:
             close = difflib.get_close_matches(name, OPTIONS, 1)
             hint = f"did you mean {close[0]!r}?" if close else f"it has {' and '.join(OPTIONS)}"
             raise GieError(f"the ONNX importer has no option {name!r}; {hint}")
-    return options.get("shapes") or {}, bool(options.get("keep_initializer_inputs", False))
+    return _shapes(options.get("shapes")), _keep(options.get("keep_initializer_inputs", False))
+
+
+def _shapes(given: object) -> ShapeOption:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise GieError(f"shapes must be shapes by input, such as {EXAMPLE}, not {given!r}")
+    shapes = cast("Mapping[object, object]", given)
+    return {str(name): _shape(name, shape) for name, shape in shapes.items()}
+
+
+def _shape(name: object, given: object) -> tuple[int | None, ...]:
+    if not _is_shape(given):
+        raise GieError(
+            f"shapes gives {name!r} {given!r}, but must give a list of extents, such as {EXAMPLE}"
+        )
+    return tuple(extent if extent is None else int(extent) for extent in given)
+
+
+def _is_shape(given: object) -> TypeGuard[Sequence[int | None]]:
+    if not isinstance(given, Sequence) or isinstance(given, (str, bytes)):
+        return False
+    return all(extent is None or _is_extent(extent) for extent in cast("Sequence[object]", given))
+
+
+def _is_extent(extent: object) -> bool:
+    # NumPy's integers are Integral too; so are Booleans, which nobody means as an extent.
+    return not isinstance(extent, bool) and isinstance(extent, Integral) and int(extent) >= 0
+
+
+def _keep(given: object) -> bool:
+    if not isinstance(given, bool):
+        raise GieError(f"keep_initializer_inputs must be true or false, not {given!r}")
+    return given
 
 
 def _describe(graph: Graph, model: Model) -> None:

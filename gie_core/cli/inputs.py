@@ -19,7 +19,7 @@ from gie_core.errors import GieError
 from gie_core.ir.dims import evaluate_dim, free_symbols
 from gie_core.ir.types import Array, DType, TensorType
 
-__all__ = ["Feed", "Loader", "assign_files", "check_files", "random_array"]
+__all__ = ["Feed", "Loader", "assign_files", "check_files", "check_sizes", "random_array"]
 
 MAX_UNPACKED = 1 << 32
 """Bytes that the arrays of a .npz file may claim together."""
@@ -113,6 +113,25 @@ class Loader:
             note(text)
 
 
+def check_sizes(sizes: Mapping[str, int], inputs: Sequence[TensorInfo]) -> None:
+    """See whether the inputs have these symbolic dimensions.
+
+    Raises:
+        GieError: they lack one.
+    """
+    symbols = {symbol for info in inputs for symbol in _symbols(info)}
+    have = f"the dimensions are {', '.join(sorted(symbols))}" if symbols else "all have a size"
+    for name in sizes:
+        if name not in symbols:
+            raise GieError(f"there is no dimension {name!r}; {have}")
+
+
+def _symbols(info: TensorInfo) -> frozenset[str]:
+    if isinstance(info.type, TensorType) and info.type.shape is not None:
+        return free_symbols(*info.type.shape)
+    return frozenset()
+
+
 def random_array(info: TensorInfo, rng: np.random.Generator, sizes: Mapping[str, int]) -> Array:
     """Random data for an input: floats from a standard normal distribution, integers 0 or 1.
 
@@ -127,7 +146,7 @@ def random_array(info: TensorInfo, rng: np.random.Generator, sizes: Mapping[str,
     type_ = info.type
     if not isinstance(type_, TensorType) or type_.shape is None or type_.dtype is DType.STR:
         raise GieError(f"no random data for the input {info}; give a file")
-    known = {symbol: sizes.get(symbol, 1) for symbol in free_symbols(*type_.shape)}
+    known = {symbol: sizes.get(symbol, 1) for symbol in _symbols(info)}
     shape = [evaluate_dim(dim, known) for dim in type_.shape]
     dtype = type_.dtype
     if dtype.is_float or dtype.is_complex:

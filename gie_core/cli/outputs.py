@@ -23,15 +23,18 @@ LISTED = 10_000
 """Values that JSON lists; what is larger belongs into a file."""
 
 
-def print_outputs(name: str, outputs: Mapping[str, Any], seconds: float) -> None:
+def print_outputs(
+    name: str, outputs: Mapping[str, Any], seconds: float, *, first: bool = False
+) -> None:
     """Print a table of one run's outputs.
 
     Args:
         name: of the run; "" if there is but one.
         outputs: by name.
         seconds: it took.
+        first: it is the engine's first run, whose time says little about the next.
     """
-    what = f"{count(len(outputs), 'output')} in {seconds * 1e3:.2f} ms"
+    what = f"{count(len(outputs), 'output')} in {seconds * 1e3:.2f} ms{' (first run)' * first}"
     click.echo(clean(f"{name}: {what}" if name else what))
     rows = [(each, *_described(value)) for each, value in outputs.items()]
     print_table(["output", "type", ">min", ">mean", ">max", "values"], rows)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from gie_core.cli.console import print_json, print_table
-from gie_core.cli.inputs import Loader, assign_files, check_files, random_array
+from gie_core.cli.console import print_json, print_table, progress
+from gie_core.cli.inputs import Feed, Loader, assign_files, check_files, check_sizes, random_array
 from gie_core.cli.model import (
     build_options,
     import_notes,
@@ -42,7 +42,7 @@ class _Run:
     Args:
         name: of the file that fed it.
         outputs: by name.
-        seconds: wall time.
+        seconds: wall time; the first run's includes what is loaded on first use.
     """
 
     name: str
@@ -124,19 +124,21 @@ def run(
     steps = parse_preprocess(preprocess)
     names = None if labels is None else read_labels(labels)
     sizes = parse_sizes(dims)
+    if sizes and not random_input:
+        raise GieError("--dim gives sizes to random inputs; add --random-input")
     wants_classes = names is not None or count is not None or as_probabilities
     classes = _Classes(names, count or TOP, as_probabilities) if wants_classes else None
 
     engine = open_engine(model, target=target, optimized=not no_optimize, options=options)
     print_import_notes(engine.report.imported)
+    check_sizes(sizes, engine.inputs)
     filler = _random(engine, given, seed, sizes) if random_input else {}
     open_inputs = [info for info in engine.inputs if info.name not in filler]
     if open_inputs and not given:
         wanted = ", ".join(map(str, open_inputs))
         raise GieError(f"{model} needs inputs ({wanted}); give INPUT files, or --random-input")
     loader = Loader(engine.inputs, steps)
-    feeds = assign_files(given, open_inputs)
-    runs = [_run(engine, feed.name, {**filler, **loader.load(feed)}) for feed in feeds]
+    runs = _run_all(engine, assign_files(given, open_inputs), loader, filler)
 
     if output is not None:
         save_outputs(output, [each.outputs for each in runs])
@@ -146,7 +148,8 @@ def run(
         _print_classes(runs, classes)
     else:
         for each in runs:
-            print_outputs(each.name if len(runs) > 1 else "", each.outputs, each.seconds)
+            name = each.name if len(runs) > 1 else ""
+            print_outputs(name, each.outputs, each.seconds, first=each is runs[0])
 
 
 def _random(
@@ -158,6 +161,17 @@ def _random(
     unnamed = len(given) - (len(engine.inputs) - len(left))
     rng = np.random.default_rng(seed)
     return {info.name: random_array(info, rng, sizes) for info in left[unnamed:]}
+
+
+def _run_all(
+    engine: Engine, feeds: Sequence[Feed], loader: Loader, filler: Mapping[str, Any]
+) -> list[_Run]:
+    runs: list[_Run] = []
+    with progress() as say:
+        for feed in feeds:
+            say(f"running {feed.name}".rstrip())
+            runs.append(_run(engine, feed.name, {**filler, **loader.load(feed)}))
+    return runs
 
 
 def _run(engine: Engine, name: str, feed: Mapping[str, Any]) -> _Run:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,7 @@ def test_outputs_are_printed_with_type_and_values() -> None:
     assert called.status == 0
     [what, head, row] = called.out.splitlines()
     assert what.startswith("1 output in ")
+    assert what.endswith(" ms (first run)")
     assert head.split() == ["output", "type", "min", "mean", "max", "values"]
     assert " ".join(row.split()) == "scores f32[3, 4] 0 0.75 3 1, 0, 0, 1, 0, 2, 0, 1 …"
 
@@ -85,6 +88,12 @@ def test_a_npz_feeds_all_inputs() -> None:
         ("scores.toy x.npy --output gone/y.npy", "gone/y.npy cannot be written"),
         ("two.toy ab.npz --output y.npy", "the model has 2 outputs, and a .npy holds one"),
         ("scores.toy --random-input --dim n", "--dim n must read NAME=N"),
+        (
+            "scores.toy --random-input --dim zz=3",
+            "there is no dimension 'zz'; the dimensions are n",
+        ),
+        ("two.toy --random-input --dim n=3", "there is no dimension 'n'; all have a size"),
+        ("scores.toy x.npy --dim n=3", "--dim gives sizes to random inputs; add --random-input"),
         ("alone.toy --random-input", "nothing runs foreign %y on host"),
     ],
 )
@@ -122,6 +131,23 @@ def test_random_inputs_fill_what_has_no_file(given: str) -> None:
     [run] = call_gie("run", "two.toy", given, "--random-input", "--json").json["runs"]
     total, difference = (np.array(output["values"]) for output in run["outputs"])
     np.testing.assert_allclose(total + difference, [2, 4], rtol=1e-6)
+
+
+# ── Progress ────────────────────────────────────────────────────────────────────────
+
+
+def test_progress_goes_on_while_the_network_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    @contextmanager
+    def recorded() -> Generator[Callable[[str], None], None, None]:
+        yield said.append
+        said.append("end")
+
+    monkeypatch.setattr("gie_core.cli.run.progress", recorded)
+    assert call_gie("run", "scores.toy", "x.npy", "x.npy").status == 0
+    assert call_gie("run", "scores.toy", "--random-input").status == 0
+    assert said == ["running x.npy", "running x.npy", "end", "running", "end"]
 
 
 # ── Classes ─────────────────────────────────────────────────────────────────────────
@@ -171,6 +197,7 @@ def test_several_pictures_are_several_runs_and_one_file() -> None:
         "dark.png",
         "light.png",
     ]
+    assert called.out.count("(first run)") == 1
     expected = np.full((2, 3, 4, 4), [[[[1]]], [[[20]]]], np.float32)
     np.testing.assert_allclose(np.load("y.npy"), expected)
 

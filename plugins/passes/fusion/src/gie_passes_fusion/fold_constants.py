@@ -13,7 +13,6 @@ from gie_core.ir.graph import Node
 from gie_core.ir.quantization import Quantization
 from gie_core.ir.rewrite import Refusal, Replacement, Rewriter
 from gie_core.ir.types import DType
-from gie_core.ops.control import Loop
 from gie_core.ops.quantize import Dequantize
 from gie_core.ops.run import compute_node
 from gie_core.ops.shape import Range, ShapeOf
@@ -60,8 +59,8 @@ class FoldConstants(PatternPass):
             return f"{op.name} has no reference"
         if op.symbols():
             return "its attributes are symbolic"
-        if isinstance(op, Loop):
-            return "how long a loop runs is not bounded"
+        if op.subgraphs():
+            return "how long the graphs inside it run, and what they take, is not bounded"
         size = _result_bytes(node)
         if size is None:
             return "the size of its result is not known beforehand"

@@ -79,7 +79,10 @@ class HostExecutor:
             values[self._slots[value]] = array
         for step in self._steps:
             _run_step(step, values, sizes)
-        return _owned([values[self._slots[v]] for v in self._graph.outputs], inputs)
+        try:
+            return _owned([values[self._slots[v]] for v in self._graph.outputs], inputs)
+        except MemoryError as error:  # an output may be a broadcast view of far less memory
+            raise ExecutionError("there is not enough memory for the outputs") from error
 
     def _order(self, plan: Plan) -> list[_Step]:
         last_use = {self._slots[o]: node for node in self._graph.nodes for o in node.operands if o}

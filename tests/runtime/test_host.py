@@ -142,6 +142,16 @@ def test_outputs_do_not_share_memory_with_each_other() -> None:
     np.testing.assert_array_equal(outputs[2], [[1], [2]])
 
 
+def test_outputs_too_large_for_memory_are_an_error() -> None:
+    text = """graph g {
+      input %x: f32[1]
+      %y = expand(%x) {shape = [4611686018427387904]}
+      return %y
+    }"""
+    with pytest.raises(ExecutionError, match="memory|failed at %y"):
+        executor_of(text).run([floats(1)])
+
+
 def test_sequences_are_the_callers_too() -> None:
     executor = executor_of("graph g { input %x: seq<f32[1]> return %x }")
     given = [floats(1)]

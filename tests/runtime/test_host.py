@@ -148,7 +148,7 @@ def test_outputs_too_large_for_memory_are_an_error() -> None:
       %y = expand(%x) {shape = [4611686018427387904]}
       return %y
     }"""
-    with pytest.raises(ExecutionError, match="memory|failed at %y"):
+    with pytest.raises(ExecutionError, match=r"memory|failed at %y"):
         executor_of(text).run([floats(1)])
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from gie_core.cli.console import count, note, progress
+from gie_core.cli.console import count, progress
 from gie_core.errors import GieError
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "build_options",
+    "foreign_notes",
     "import_notes",
     "json_option",
     "model_argument",
     "open_engine",
     "parse_options",
     "parse_sizes",
-    "print_import_notes",
     "tensor_json",
 ]
 
@@ -122,21 +122,17 @@ def _parsed(key: str, text: str) -> Any:
 
 
 def import_notes(report: ImportReport | None) -> list[str]:
-    """What whoever runs the model should know, a sentence each."""
-    if report is None:
+    """What the importer has to say, a sentence each: what ``gie inspect`` prints."""
+    return [*report.notes, *foreign_notes(report)] if report else []
+
+
+def foreign_notes(report: ImportReport | None) -> list[str]:
+    """What matters each time the model runs: which nodes GIE does not optimize."""
+    if report is None or not report.foreign:
         return []
-    notes = list(report.notes)
-    if report.foreign:
-        ops = ", ".join(sorted({node.op for node in report.foreign}))
-        nodes = count(len(report.foreign), "node")
-        notes.append(f"{nodes} of ops that GIE does not define ({ops}): see gie inspect --foreign")
-    return notes
-
-
-def print_import_notes(report: ImportReport | None) -> None:
-    """The same on stderr."""
-    for each in import_notes(report):
-        note(each)
+    ops = ", ".join(sorted({node.op for node in report.foreign}))
+    nodes = count(len(report.foreign), "node")
+    return [f"{nodes} of ops that GIE does not define ({ops}): see gie inspect --foreign"]
 
 
 def tensor_json(info: TensorInfo) -> dict[str, Any]:

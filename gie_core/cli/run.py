@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from gie_core.cli.console import print_json, print_table, progress
+from gie_core.cli.console import note, print_json, print_table, progress
 from gie_core.cli.inputs import Feed, Loader, assign_files, check_files, check_sizes, random_array
 from gie_core.cli.model import (
     build_options,
-    import_notes,
+    foreign_notes,
     model_argument,
     open_engine,
     parse_sizes,
-    print_import_notes,
     tensor_json,
 )
 from gie_core.cli.outputs import outputs_json, print_outputs, save_outputs
@@ -130,7 +129,8 @@ def run(
     classes = _Classes(names, count or TOP, as_probabilities) if wants_classes else None
 
     engine = open_engine(model, target=target, optimized=not no_optimize, options=options)
-    print_import_notes(engine.report.imported)
+    for each in foreign_notes(engine.report.imported):
+        note(each)
     check_sizes(sizes, engine.inputs)
     filler = _random(engine, given, seed, sizes) if random_input else {}
     open_inputs = [info for info in engine.inputs if info.name not in filler]
@@ -187,7 +187,7 @@ def _document(
         "model": str(model),
         "target": str(engine.target),
         "inputs": [tensor_json(info) for info in engine.inputs],
-        "notes": import_notes(engine.report.imported),
+        "notes": foreign_notes(engine.report.imported),
         "runs": [
             {
                 "input": each.name,

@@ -87,6 +87,13 @@ def test_foreign() -> None:
     assert "n1            toy::Top  tops only spin" in text
 
 
+def test_notes_of_the_importer() -> None:
+    called = call_gie("inspect", "scores.toy", "-O", "foreign=true")
+    assert called.err == "gie: note: toys are for play\n"
+    notes = call_gie("inspect", "scores.toy", "--json").json["notes"]
+    assert notes == ["toys are for play"]
+
+
 def test_a_model_that_nothing_runs_still_shows() -> None:
     assert "nothing runs foreign %y on host" in printed("alone.toy")
     assert "nothing runs foreign %y on host" in printed("alone.toy --kernels")

@@ -36,10 +36,12 @@ def test_outputs_are_printed_with_type_and_values() -> None:
     assert " ".join(row.split()) == "scores f32[3, 4] 0 0.75 3 1, 0, 0, 1, 0, 2, 0, 1 …"
 
 
-def test_notes_of_the_importer_go_to_stderr() -> None:
-    err = call_gie("run", "scores.toy", "x.npy", "-O", "foreign=true").err
-    assert "gie: note: toys are for play\n" in err
-    assert "1 node of ops that GIE does not define (toy::Top)" in err
+def test_of_the_importers_notes_only_foreign_nodes_matter_here() -> None:
+    note = "1 node of ops that GIE does not define (toy::Top): see gie inspect --foreign"
+    line = "run scores.toy x.npy -O foreign=true"
+    assert call_gie(*line.split()).err == f"gie: note: {note}\n"
+    assert call_gie(*line.split(), "--json").json["notes"] == [note]
+    assert call_gie("run", "scores.toy", "x.npy").err == ""
 
 
 @pytest.mark.parametrize("optimize", [[], ["--no-optimize"]])

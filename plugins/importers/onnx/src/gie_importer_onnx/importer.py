@@ -130,9 +130,11 @@ def _note_constants(model: Model, keep: bool, report: ImportReport) -> None:
     names = {tensor.name for tensor in model.proto.graph.initializer}
     optional = [value.name for value in model.proto.graph.input if value.name in names]
     if optional:
+        became = "input is a constant" if len(optional) == 1 else "inputs are constants"
         report.notes.append(
-            f"{len(optional)} inputs have initializers and became constants ({optional[0]} first); "
-            "keep_initializer_inputs=True keeps them as inputs"
+            f"{len(optional)} {became} because of an initializer ({optional[0]!r} first); "
+            "keep_initializer_inputs=True, or -O keep_initializer_inputs=true on the command "
+            "line, leaves inputs what they are"
         )
 
 

@@ -30,6 +30,7 @@ from gie_core.cli.model import (
     tensor_json,
 )
 from gie_core.cli.report_tables import (
+    explained,
     print_import,
     print_kernels,
     print_passes,
@@ -58,18 +59,20 @@ class _Inspected:
         imported: the text of the graph as it was imported, if somebody wants it.
         report: of the build.
         problem: why no kernels could be chosen; "" if they were.
+        passes: the report's records of passes, explained while the graph was at hand.
     """
 
     graph: Graph
     imported: str
     report: BuildReport = field(default_factory=BuildReport)
     problem: str = ""
+    passes: list[PassRecord] = field(default_factory=list[PassRecord])
 
 
 @click.command("inspect", short_help="Show a model's graph and what becomes of it.")
 @model_argument
 @click.option("--graph", "stage", type=click.Choice(["imported", "optimized"]), help="Print it.")
-@click.option("--passes", is_flag=True, help="Print each run of each pass, with its rewrites.")
+@click.option("--passes", is_flag=True, help="Print what each pass rewrote.")
 @click.option(
     "--why-not",
     is_flag=False,
@@ -106,7 +109,7 @@ def inspect(
     sections: list[tuple[object, Callable[[], None]]] = [
         (foreign, lambda: print_import(found.report.imported)),
         (stage, lambda: click.echo(clean(_text(found, stage), lines=True))),
-        (passes, lambda: print_passes(found.report.passes)),
+        (passes, lambda: print_passes(found.passes)),
         (why_not, lambda: print_refusals(found.report.passes, None if why_not == ALL else why_not)),
         (kernels, lambda: print_kernels(found.report, found.problem)),
     ]
@@ -136,7 +139,13 @@ def _inspect(
         found = _Inspected(graph, format_graph(graph) if keep_imported else "")
         found.report.imported, found.report.nodes_before = imported, len(graph)
         say("optimizing")
-        found.report.passes = optimize(graph, host, watch)
+
+        def observe(record: PassRecord, graph: Graph) -> None:
+            found.passes.append(explained(record, graph))
+            if watch is not None:
+                watch(record, graph)
+
+        found.report.passes = optimize(graph, host, observe)
         found.report.nodes_after = len(graph)
         say("choosing kernels")
         try:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import click
 
 from gie_core.builder.report import BuildReport, ImportReport, PassRecord
 from gie_core.cli.console import clean, count, note, print_heading, print_table
+from gie_core.ir.graph import Graph, Node
 
 __all__ = [
+    "explained",
     "print_import",
     "print_kernels",
     "print_passes",
@@ -45,16 +48,61 @@ def print_summary(report: BuildReport) -> None:
     print_table(["pass", ">hits", ">ms"], rows)
 
 
+def explained(record: PassRecord, graph: Graph) -> PassRecord:
+    """The record with op and sources of each replacement that is in the graph.
+
+    Args:
+        record: of the pass that has just run.
+        graph: as the pass left it.
+    """
+    if not record.hits:
+        return record
+    nodes = {f"%{result.name}": node for node in _nodes(graph) for result in node.results}
+    hits = [
+        replace(
+            hit,
+            node=_with_sources(hit.node, hit.sources),
+            replacement=tuple(
+                _with_sources(str(nodes[line]), nodes[line].sources) if line in nodes else line
+                for line in hit.replacement
+            ),
+        )
+        for hit in record.hits
+    ]
+    return replace(record, hits=tuple(hits))
+
+
+def _nodes(graph: Graph) -> Iterator[Node]:
+    """Nodes inside nodes first, so that of equal names the outermost counts."""
+    for node in graph.nodes:
+        for body in node.op.subgraphs().values():
+            yield from _nodes(body)
+    yield from graph.nodes
+
+
+def _with_sources(text: str, sources: Sequence[str]) -> str:
+    return f"{text} from {', '.join(sources)}" if sources else text
+
+
 def print_passes(records: Iterable[PassRecord]) -> None:
-    """Each run of each pass, with its rewrites."""
+    """Each run of each pass that rewrote something, with its rewrites."""
     print_heading("passes")
+    idle = 0
     for record in records:
-        did = f"{count(len(record.hits), 'hit')}, {_ms(record.seconds)} ms"
-        click.echo(f"{record.name}, round {record.round}: {did}")
-        for hit in record.hits:
-            click.echo(clean(f"  {hit.node}"))
-            for line in hit.replacement:
-                click.echo(clean(f"    → {line}"))
+        idle += not record.hits
+        if record.hits:
+            _print_hits(record)
+    if idle:
+        click.echo(f"{count(idle, 'run')} without hits {'is' if idle == 1 else 'are'} not shown")
+
+
+def _print_hits(record: PassRecord) -> None:
+    did = f"{count(len(record.hits), 'hit')}, {_ms(record.seconds)} ms"
+    click.echo(f"{record.name}, round {record.round}: {did}")
+    for hit in record.hits:
+        click.echo(clean(f"  {hit.node}"))
+        for line in hit.replacement:
+            click.echo(clean(f"    → {line}"))
 
 
 def print_refusals(records: Iterable[PassRecord], name: str | None) -> None:

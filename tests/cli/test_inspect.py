@@ -46,11 +46,34 @@ def test_the_printed_graph_parses_back(stage: str, nodes: int) -> None:
     assert format_graph(graph) + "\n" == text
 
 
+SOURCED = """\
+graph g {
+  input %x: f32[2]
+  %r: f32[2] = relu(%x) from "R"
+  %a: f32[2] = neg(%r) from "M"
+  %b: f32[2] = neg(%a) from "N"
+  return %b
+}
+"""
+
+
 def test_passes() -> None:
     text = printed("scores.toy --passes")
     assert "toy-drop-neg, round 0: 1 hit, " in text
-    assert "  %b = neg\n    → %m\n" in text
-    assert "toy-drop-neg, round 1: 0 hits, " in text
+    assert "  %b = neg\n    → %m = matmul\n" in text
+    assert "round 1" not in text
+    assert text.endswith("\n1 run without hits is not shown\n")
+
+
+def test_passes_name_sources() -> None:
+    Path("sourced.toy").write_text(SOURCED)
+    text = printed("sourced.toy --passes")
+    assert "  %b = neg from N\n    → %r = relu from R, M, N\n" in text
+
+
+def test_replacements_that_are_no_nodes_are_named() -> None:
+    Path("input.toy").write_text(SOURCED.replace("neg(%r)", "neg(%x)"))
+    assert "  %b = neg from N\n    → %x\n" in printed("input.toy --passes")
 
 
 SINGLE = "graph g { input %x: f32[2] %y: f32[2] = neg(%x) return %y }"

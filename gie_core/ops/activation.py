@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from gie_core.ir.op import OpError
 from gie_core.ir.types import Array, DType, TensorType
-from gie_core.ops.checks import check_choice
 from gie_core.ops.elementwise import Elementwise, Unary
-from gie_core.ops.operands import check_dtype
+from gie_core.ops.operands import check_choice, check_dtype
 
 __all__ = [
     "Celu",

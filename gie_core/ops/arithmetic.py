@@ -9,8 +9,8 @@ from __future__ import annotations
 from gie_core.ir.conversion import ROUNDINGS
 from gie_core.ir.op import Trait
 from gie_core.ir.types import Array, DType, TensorType
-from gie_core.ops.checks import check_choice
 from gie_core.ops.elementwise import Binary, Elementwise, Unary
+from gie_core.ops.operands import check_choice
 
 __all__ = [
     "Abs",

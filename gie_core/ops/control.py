@@ -16,8 +16,7 @@ from gie_core.ir.graph import Graph, Value
 from gie_core.ir.op import Op, OpError, Trait
 from gie_core.ir.types import Array, DType, TensorType, Type
 from gie_core.ops.call import call_types, join_types
-from gie_core.ops.checks import check_scalar
-from gie_core.ops.operands import check_dtype
+from gie_core.ops.operands import check_dtype, check_scalar
 from gie_core.ops.run import RunGraph, bind_symbols
 
 __all__ = ["If", "Loop"]

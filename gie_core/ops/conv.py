@@ -12,7 +12,7 @@ import numpy as np
 
 from gie_core.ir.op import OpError
 from gie_core.ir.types import Array, DType, Shape, TensorType
-from gie_core.ops.checks import as_ints, merge_dims
+from gie_core.ops.extents import as_ints, merge_dims
 from gie_core.ops.operands import check_dtype, check_float, check_rank, check_shape
 from gie_core.ops.precision import narrow, widen
 from gie_core.ops.window import Window, Windowed

@@ -9,16 +9,15 @@ import numpy as np
 from gie_core.ir.dims import Dim
 from gie_core.ir.op import Op, OpError, Trait
 from gie_core.ir.types import Array, DType, TensorType
-from gie_core.ops.checks import (
-    as_ints,
-    check_axis,
+from gie_core.ops.extents import as_ints, check_axis, merge_dims, merge_shapes, replace_dim
+from gie_core.ops.operands import (
     check_choice,
+    check_dtype,
     check_indices,
-    merge_dims,
-    merge_shapes,
-    replace_dim,
+    check_number,
+    check_rank,
+    check_shape,
 )
-from gie_core.ops.operands import check_dtype, check_number, check_rank, check_shape
 from gie_core.ops.precision import narrow, widen
 
 __all__ = [

@@ -10,8 +10,8 @@ import numpy as np
 from gie_core.ir.dims import Dim
 from gie_core.ir.op import Op, OpError
 from gie_core.ir.types import Array, DType, Shape, TensorType
-from gie_core.ops.checks import merge_dims
 from gie_core.ops.elementwise import broadcast_dims, broadcast_shapes
+from gie_core.ops.extents import merge_dims
 from gie_core.ops.operands import (
     check_broadcasts_to,
     check_dtype,

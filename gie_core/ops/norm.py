@@ -8,7 +8,7 @@ import numpy as np
 
 from gie_core.ir.op import Op, OpError
 from gie_core.ir.types import Array, DType, TensorType
-from gie_core.ops.checks import check_axis
+from gie_core.ops.extents import check_axis
 from gie_core.ops.operands import check_broadcasts_to, check_float, check_rank, check_shape
 from gie_core.ops.precision import narrow, widen
 

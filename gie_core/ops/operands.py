@@ -1,20 +1,23 @@
-"""Checks of the operands' types in shape rules: rank, shape, element type."""
+"""Checks of operands and attributes in shape rules: rank, shape, element type, choice."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gie_core.ir.dims import Dim, certainly_differ
-from gie_core.ir.op import OpError
+from gie_core.ir.op import Op, OpError
 from gie_core.ir.types import DType, Shape, TensorType
 
 __all__ = [
     "bracketed",
     "check_broadcasts_to",
+    "check_choice",
     "check_dtype",
     "check_float",
+    "check_indices",
     "check_number",
     "check_rank",
+    "check_scalar",
     "check_shape",
 ]
 
@@ -90,3 +93,35 @@ def check_dtype(dtype: DType, **operands: TensorType | None) -> None:
     for name, x in operands.items():
         if x is not None and x.dtype is not dtype:
             raise OpError(f"{name} must be of type {dtype}, got {x}")
+
+
+def check_choice(op: Op, name: str, choices: Sequence[str]) -> None:
+    """Check that a string attribute has one of the allowed values.
+
+    Raises:
+        OpError: it has not.
+    """
+    value = getattr(op, name)
+    if value not in choices:
+        allowed = ", ".join(map(repr, choices))
+        raise OpError(f"attribute {name!r} of {op.name} is {value!r}; it must be one of {allowed}")
+
+
+def check_indices(name: str, indices: TensorType) -> None:
+    """Check that an operand can hold positions.
+
+    Raises:
+        OpError: its element type is not an integer.
+    """
+    if not indices.dtype.is_integer:
+        raise OpError(f"{name} must be integers, not {indices}")
+
+
+def check_scalar(name: str, value: TensorType) -> None:
+    """Check that an operand holds one element (any rank, as far as its extents are known).
+
+    Raises:
+        OpError: it certainly holds another number of elements.
+    """
+    if value.shape is not None and any(isinstance(d, int) and d != 1 for d in value.shape):
+        raise OpError(f"{name} must have one element, not the shape of {value}")

@@ -7,7 +7,7 @@ from gie_core.ir.expr import Program
 from gie_core.ir.expr_numpy import evaluate_program
 from gie_core.ir.op import Op, OpError
 from gie_core.ir.types import Array, TensorType
-from gie_core.ops.checks import merge_dims
+from gie_core.ops.extents import merge_dims
 
 __all__ = ["Pointwise"]
 

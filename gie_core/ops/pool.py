@@ -9,7 +9,7 @@ import numpy as np
 from gie_core.ir.conversion import integer_range
 from gie_core.ir.op import OpError
 from gie_core.ir.types import Array, DType, Shape, TensorType
-from gie_core.ops.checks import as_ints
+from gie_core.ops.extents import as_ints
 from gie_core.ops.operands import bracketed, check_float, check_number, check_rank
 from gie_core.ops.precision import narrow, widen
 from gie_core.ops.window import Window, Windowed

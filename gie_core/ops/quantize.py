@@ -14,8 +14,8 @@ from gie_core.ir.expr_numpy import evaluate_expr
 from gie_core.ir.expr_text import parse_expr
 from gie_core.ir.op import Op, OpError
 from gie_core.ir.types import Array, DType, Shape, TensorType
-from gie_core.ops.checks import check_axis, check_scalar
-from gie_core.ops.operands import check_dtype, check_float, check_shape
+from gie_core.ops.extents import check_axis
+from gie_core.ops.operands import check_dtype, check_float, check_scalar, check_shape
 
 __all__ = ["Dequantize", "Quantize"]
 

@@ -14,8 +14,8 @@ import numpy as np
 from gie_core.ir.dims import Dim
 from gie_core.ir.op import Op, OpError
 from gie_core.ir.types import Array, DType, TensorType
-from gie_core.ops.checks import as_ints, check_choice
-from gie_core.ops.operands import check_number
+from gie_core.ops.extents import as_ints
+from gie_core.ops.operands import check_choice, check_number
 from gie_core.ops.precision import narrow, widen
 
 __all__ = ["COORDINATES", "MODES", "NEAREST", "Resize"]

@@ -16,17 +16,15 @@ from gie_core.ir.conversion import compute_dtype
 from gie_core.ir.dims import Dim, ceil_div, product
 from gie_core.ir.op import Op, OpError, Trait
 from gie_core.ir.types import Array, DType, Shape, TensorType
-from gie_core.ops.checks import (
+from gie_core.ops.extents import (
     as_ints,
     at_least_zero,
     check_axis,
-    check_choice,
-    check_scalar,
     merge_dims,
     merge_shapes,
     replace_dim,
 )
-from gie_core.ops.operands import bracketed, check_dtype, check_number
+from gie_core.ops.operands import bracketed, check_choice, check_dtype, check_number, check_scalar
 
 __all__ = [
     "Concat",

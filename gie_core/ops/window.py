@@ -15,7 +15,7 @@ import numpy as np
 from gie_core.ir.dims import Dim, ceil_div, dim_min
 from gie_core.ir.op import Op, OpError
 from gie_core.ir.types import Array, Shape
-from gie_core.ops.checks import as_ints
+from gie_core.ops.extents import as_ints
 from gie_core.ops.operands import bracketed
 
 __all__ = ["Window", "Windowed"]

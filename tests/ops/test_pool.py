@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gie_core.ir.op import Op, OpError
 from gie_core.ir.types import Array, DType
-from gie_core.ops.checks import as_ints
+from gie_core.ops.extents import as_ints
 from gie_core.ops.pool import AveragePool, LpPool, MaxPool, MaxPoolWithIndices, Pool
 from gie_core.testing.ops import check, check_rejected, draw
 

@@ -15,7 +15,7 @@ from gie_core.ir.dims import dim_max, dim_min, evaluate_dim, symbol
 from gie_core.ir.graph import Graph
 from gie_core.ir.op import Op, OpError
 from gie_core.ir.types import Array, DType, TensorType
-from gie_core.ops.checks import at_least_zero
+from gie_core.ops.extents import at_least_zero
 from gie_core.ops.run import ExecutionError, run_graph
 from gie_core.ops.shape import (
     Concat,

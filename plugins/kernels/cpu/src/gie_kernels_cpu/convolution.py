@@ -13,8 +13,8 @@ from gie_core.builder.kernels import Kernel, Support
 from gie_core.ir.graph import Node
 from gie_core.ir.op import Op
 from gie_core.ir.types import Array
-from gie_core.ops.checks import as_ints
 from gie_core.ops.conv import Conv
+from gie_core.ops.extents import as_ints
 from gie_kernels_cpu.blocks import WORKSPACE, spans
 from gie_kernels_cpu.im2col import Patches
 from gie_kernels_cpu.kernel import (

@@ -11,8 +11,8 @@ from gie_core.builder.kernels import Kernel, Support
 from gie_core.ir.graph import Node
 from gie_core.ir.op import Op
 from gie_core.ir.types import Array
-from gie_core.ops.checks import as_ints
 from gie_core.ops.conv import Conv
+from gie_core.ops.extents import as_ints
 from gie_kernels_cpu.blocks import BLOCK, spans
 from gie_kernels_cpu.kernel import (
     Constants,

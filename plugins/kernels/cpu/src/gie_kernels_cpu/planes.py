@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from gie_core.ir.types import Array
-from gie_core.ops.checks import as_ints
+from gie_core.ops.extents import as_ints
 from gie_core.ops.window import Window
 
 __all__ = ["Planes"]

@@ -19,7 +19,7 @@ from gie_core.ir.conversion import integer_range
 from gie_core.ir.graph import Node
 from gie_core.ir.op import Op
 from gie_core.ir.types import Array, DType, TensorType
-from gie_core.ops.checks import as_ints
+from gie_core.ops.extents import as_ints
 from gie_core.ops.pool import AveragePool, MaxPool
 from gie_core.ops.window import Window
 from gie_kernels_cpu.blocks import BLOCK, spans

@@ -1,20 +1,15 @@
-"""Checks of axes and attributes, and arithmetic on shapes, for the shape rules."""
+"""Axes and extents in shape rules: checking, merging, replacing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from gie_core.ir.dims import Atom, Dim, SymInt, certainly_differ, dim_max
-from gie_core.ir.op import Op, OpError
-from gie_core.ir.types import Shape, TensorType
+from gie_core.ir.op import OpError
+from gie_core.ir.types import Shape
 
 __all__ = [
     "as_ints",
     "at_least_zero",
     "check_axis",
-    "check_choice",
-    "check_indices",
-    "check_scalar",
     "is_provably_zero_or_more",
     "merge_dims",
     "merge_shapes",
@@ -43,38 +38,6 @@ def check_axis(axis: int, rank: int) -> int:
     if not 0 <= axis < rank:
         raise OpError(f"axis {axis} does not exist in a tensor of rank {rank}")
     return axis
-
-
-def check_choice(op: Op, name: str, choices: Sequence[str]) -> None:
-    """Check that a string attribute has one of the allowed values.
-
-    Raises:
-        OpError: it has not.
-    """
-    value = getattr(op, name)
-    if value not in choices:
-        allowed = ", ".join(map(repr, choices))
-        raise OpError(f"attribute {name!r} of {op.name} is {value!r}; it must be one of {allowed}")
-
-
-def check_indices(name: str, indices: TensorType) -> None:
-    """Check that an operand can hold positions.
-
-    Raises:
-        OpError: its element type is not an integer.
-    """
-    if not indices.dtype.is_integer:
-        raise OpError(f"{name} must be integers, not {indices}")
-
-
-def check_scalar(name: str, value: TensorType) -> None:
-    """Check that an operand holds one element (any rank, as far as its extents are known).
-
-    Raises:
-        OpError: it certainly holds another number of elements.
-    """
-    if value.shape is not None and any(isinstance(d, int) and d != 1 for d in value.shape):
-        raise OpError(f"{name} must have one element, not the shape of {value}")
 
 
 def merge_dims(a: Dim, b: Dim, what: str) -> Dim:

@@ -33,6 +33,7 @@ __all__ = [
     "print_renderable",
     "print_table",
     "progress",
+    "reason",
 ]
 
 PIPED_WIDTH = 10_000  # whoever reads a pipe wants whole lines
@@ -52,6 +53,13 @@ def clean(text: str, *, lines: bool = False) -> str:
 def count(number: int, thing: str) -> str:
     """``count(2, "node")`` is "2 nodes"."""
     return f"{number} {thing}{'s' * (number != 1)}"
+
+
+def reason(error: Exception) -> str:
+    """Why a file can't be used, for behind a sentence that names it: no number, no file name."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def note(text: str) -> None:

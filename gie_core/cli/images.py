@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gie_core.cli.console import reason
 from gie_core.errors import GieError
 from gie_core.ir.types import Array, DType
 
@@ -33,17 +34,21 @@ def read_image(path: Path) -> Image:
     """Read a PNG or JPEG file, turned upright as its EXIF data says.
 
     Raises:
-        GieError: it is neither, is damaged, or claims more pixels than Pillow deems safe
+        GieError: it is neither, is empty or damaged, or claims more pixels than Pillow deems safe
             (about 89 million).
     """
     from PIL import Image, ImageOps
 
     try:
+        if not path.stat().st_size:
+            raise GieError(f"the picture {path} is empty")
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=("PNG", "JPEG")) as image:
                 image.load()
                 return ImageOps.exif_transpose(image)
+    except GieError:
+        raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise GieError(
             f"{path} claims more pixels than is safe to unpack; shrink it first"
@@ -51,7 +56,7 @@ def read_image(path: Path) -> Image:
     except Image.UnidentifiedImageError:
         raise GieError(f"{path} is neither a PNG nor a JPEG picture") from None
     except Exception as error:  # on damaged bytes decoders raise nearly anything
-        raise GieError(f"the picture {path} cannot be read: {error}") from error
+        raise GieError(f"the picture {path} cannot be read: {reason(error)}") from error
 
 
 def converted(image: Image, colour: str) -> Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from gie_core.cli.console import count, note
+from gie_core.cli.console import count, note, reason
 from gie_core.cli.images import SUFFIXES, read_image
 from gie_core.cli.preprocess import Preprocess
 from gie_core.engine.engine import TensorInfo
@@ -46,7 +47,8 @@ def check_files(given: Sequence[str]) -> None:
     """
     for text in given:
         path = Path(text.partition("=")[2] or text)
-        if not Path(text).is_file() and not path.is_file():
+        # Unlike Path's, os.path.isfile() knows no errors, such as of names that are too long.
+        if not os.path.isfile(text) and not os.path.isfile(path):
             raise GieError(f"there is no input file {path}")
 
 
@@ -162,7 +164,7 @@ def _split(
     unnamed: list[Path] = []
     for text in given:
         name, equals, rest = text.partition("=")
-        if not equals or (name not in names and Path(text).is_file()):
+        if not equals or (name not in names and os.path.isfile(text)):
             unnamed.append(Path(text))
         elif name not in names:
             raise GieError(f"there is no input {name!r}; the inputs are {', '.join(names)}")
@@ -176,6 +178,8 @@ def _split(
 def _read_arrays(path: Path) -> Array | dict[str, Array]:
     """The array of a .npy file, or those of a .npz file by name. Pickled objects are refused."""
     try:
+        if not path.stat().st_size:
+            raise GieError(f"{path} is empty")
         with path.open("rb") as file:
             if file.read(2) == b"PK":
                 return _unpacked(path, file)
@@ -186,7 +190,8 @@ def _read_arrays(path: Path) -> Array | dict[str, Array]:
     except GieError:
         raise
     except Exception as error:  # NumPy's reader raises nearly anything on damaged bytes
-        raise GieError(f"{path} cannot be read as .npy, .npz, .png or .jpg: {error}") from error
+        why = reason(error)
+        raise GieError(f"{path} cannot be read as .npy, .npz, .png or .jpg: {why}") from error
 
 
 def _unpacked(path: Path, file: BinaryIO) -> dict[str, Array]:

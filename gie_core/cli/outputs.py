@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import click
 import numpy as np
 
-from gie_core.cli.console import clean, count, print_table
+from gie_core.cli.console import clean, count, print_table, reason
 from gie_core.errors import GieError
 from gie_core.ir.types import Array, DType, type_of
 
-__all__ = ["outputs_json", "print_outputs", "save_outputs", "summary"]
+__all__ = ["check_output", "outputs_json", "print_outputs", "save_outputs", "summary"]
 
 SHOWN = 8
 """Values that a table shows."""
@@ -80,6 +81,20 @@ def _json(value: Any) -> dict[str, Any]:
     return {**found, "values": _storable(array).tolist()} if array.size <= LISTED else found
 
 
+def check_output(path: Path) -> None:
+    """See before the work whether its outputs can be stored there.
+
+    Raises:
+        GieError: the name has another suffix or is a folder's, or its folder does not exist.
+    """
+    if path.suffix.lower() not in (".npy", ".npz"):
+        raise GieError(f"--output {path} must end in .npy or .npz")
+    if os.path.isdir(path):  # unlike Path's, it knows no errors
+        raise GieError(f"--output {path} is a folder")
+    if not os.path.isdir(path.parent):
+        raise GieError(f"--output {path}: there is no folder {path.parent}")
+
+
 def save_outputs(path: Path, runs: Sequence[Mapping[str, Any]]) -> None:
     """Store outputs; those of several runs one behind the other along the first dimension.
 
@@ -89,9 +104,8 @@ def save_outputs(path: Path, runs: Sequence[Mapping[str, Any]]) -> None:
         GieError: the file can't be written, a .npy would have to hold several outputs, or
             the runs' outputs do not fit together.
     """
+    check_output(path)
     suffix = path.suffix.lower()
-    if suffix not in (".npy", ".npz"):
-        raise GieError(f"--output {path} must end in .npy or .npz")
     joined = {name: _joined(name, [run[name] for run in runs]) for name in runs[0]}
     if suffix == ".npy" and len(joined) != 1:
         raise GieError(f"the model has {len(joined)} outputs, and a .npy holds one; use .npz")
@@ -104,9 +118,10 @@ def save_outputs(path: Path, runs: Sequence[Mapping[str, Any]]) -> None:
                 _write_archive(file, joined)
         partial.replace(path)
     except OSError as error:
-        raise GieError(f"{path} cannot be written: {error}") from error
+        raise GieError(f"{path} cannot be written: {reason(error)}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # the one above says more
+            partial.unlink(missing_ok=True)
 
 
 def _write_archive(file: BinaryIO, arrays: Mapping[str, Array]) -> None:

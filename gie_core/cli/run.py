@@ -21,7 +21,7 @@ from gie_core.cli.model import (
     parse_sizes,
     tensor_json,
 )
-from gie_core.cli.outputs import outputs_json, print_outputs, save_outputs
+from gie_core.cli.outputs import check_output, outputs_json, print_outputs, save_outputs
 from gie_core.cli.preprocess import parse_preprocess
 from gie_core.cli.scores import Ranked, choose_scores, read_labels, softmax, top
 from gie_core.errors import GieError
@@ -120,6 +120,8 @@ def run(
     """  # noqa: D301 - click reads \\b as: keep the lines that follow
     given = (*inputs, *files)
     check_files(given)
+    if output is not None:
+        check_output(output)
     steps = parse_preprocess(preprocess)
     names = None if labels is None else read_labels(labels)
     sizes = parse_sizes(dims)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gie_core.cli.console import reason
 from gie_core.errors import GieError
 from gie_core.ir.types import Array
 
@@ -48,7 +49,7 @@ def read_labels(path: Path) -> list[str]:
             raise GieError(f"{path} is too large for a list of labels")
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise GieError(f"the labels {path} cannot be read: {error}") from error
+        raise GieError(f"the labels {path} cannot be read: {reason(error)}") from error
     lines = [_unquoted(line.strip()) for line in text.rstrip().splitlines()]
     if not lines:
         raise GieError(f"{path} has no labels")

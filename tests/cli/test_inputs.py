@@ -75,6 +75,8 @@ def test_files_must_exist() -> None:
     check_files(["there.npy", "x=there.npy"])
     with pytest.raises(GieError, match=r"there is no input file gone\.npy"):
         check_files(["x=gone.npy"])
+    with pytest.raises(GieError, match="there is no input file xxx"):
+        check_files(["x" * 5000])
 
 
 def load(path: str, wanted: TensorInfo, name: str = "x") -> Any:
@@ -154,14 +156,15 @@ def encoded(format: str) -> bytes:
 @pytest.mark.parametrize(
     ("name", "content", "error"),
     [
-        ("a.npy", b"", "cannot be read"),
+        ("a.npy", b"", r"^a\.npy is empty$"),
+        ("a.npz", b"", r"^a\.npz is empty$"),
         ("a.npy", b"hello", "cannot be read"),
         ("a.npy", npy("(1000000000000,)"), "cannot be read"),
         ("a.npy", npy("(2,)", data=b"1234"), "cannot be read"),
         ("a.npy", npy("(2,"), "cannot be read"),
         ("a.npy", pickled(), "cannot be read"),
         ("a.npz", b"PK\x03\x04 and no more", "cannot be read"),
-        ("a.png", b"", "neither a PNG nor a JPEG"),
+        ("a.png", b"", r"^the picture a\.png is empty$"),
         ("a.png", encoded("PNG")[:2000], "cannot be read"),
         ("a.png", encoded("BMP"), "neither a PNG nor a JPEG"),
         ("a.png", png_of(10_000, 10_000), "more pixels than is safe"),
@@ -172,6 +175,13 @@ def encoded(format: str) -> bytes:
 def test_hostile_files_are_one_sentence(name: str, content: bytes, error: str) -> None:
     Path(name).write_bytes(content)
     with pytest.raises(GieError, match=error):
+        load(name, info("x", "f32", ["n", 3, "h", "w"]))
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.png"])
+def test_what_the_system_says_is_no_jargon(name: str) -> None:
+    Path(name).mkdir()
+    with pytest.raises(GieError, match=r"cannot be read.*: Is a directory$"):
         load(name, info("x", "f32", ["n", 3, "h", "w"]))
 
 

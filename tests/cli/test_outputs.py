@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gie_core.cli.console import plain
-from gie_core.cli.outputs import outputs_json, print_outputs, save_outputs
+from gie_core.cli.outputs import check_output, outputs_json, print_outputs, save_outputs
 from gie_core.errors import GieError
 
 CASES: list[tuple[Any, str, Any]] = [
@@ -70,6 +70,18 @@ def test_complex_values_are_pairs() -> None:
 
 def test_large_outputs_are_not_listed() -> None:
     assert "values" not in outputs_json({"y": np.zeros(10_001)})[0]
+
+
+def test_a_folder_cannot_be_the_output(tmp_path: Path) -> None:
+    (tmp_path / "out.npz").mkdir()
+    with pytest.raises(GieError, match=r"out\.npz is a folder$"):
+        check_output(tmp_path / "out.npz")
+
+
+def test_what_the_system_says_is_no_jargon(tmp_path: Path) -> None:
+    path = tmp_path / f"{'x' * 300}.npy"
+    with pytest.raises(GieError, match=r"x\.npy cannot be written: File name too long$"):
+        save_outputs(path, [{"y": np.zeros(1)}])
 
 
 def test_outputs_of_different_shapes_do_not_join(tmp_path: Path) -> None:

@@ -84,10 +84,16 @@ def test_a_npz_feeds_all_inputs() -> None:
         ("two.toy gone.npy", "there is no input file gone.npy"),
         ("scores.toy a.npy", "%x is f32[n, 3], but got an array of shape [2]"),
         ("scores.toy x.npy --preprocess nope", "preprocess: there is no step 'nope'"),
-        ("scores.toy x.npy --labels gone", "the labels gone cannot be read"),
+        (
+            "scores.toy x.npy --labels gone",
+            "the labels gone cannot be read: No such file or directory",
+        ),
         ("picture.toy --random-input --labels labels.txt", "no output has scores of 4 classes"),
         ("scores.toy x.npy --output y.txt", "--output y.txt must end in .npy or .npz"),
-        ("scores.toy x.npy --output gone/y.npy", "gone/y.npy cannot be written"),
+        ("scores.toy x.npy --output gone/y.npy", "--output gone/y.npy: there is no folder gone"),
+        # The output is looked at first: nothing is built in vain.
+        ("alone.toy --random-input --output gone/y.npy", "--output gone/y.npy: there is no"),
+        ("alone.toy --random-input --output y.txt", "--output y.txt must end in .npy or .npz"),
         ("two.toy ab.npz --output y.npy", "the model has 2 outputs, and a .npy holds one"),
         ("scores.toy --random-input --dim n", "--dim n must read NAME=N"),
         (

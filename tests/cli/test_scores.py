@@ -36,7 +36,7 @@ def test_label_files(text: str, labels: list[str], tmp_path: Path) -> None:
     ("content", "error"),
     [
         (b"", "has no labels"),
-        (b"\xff\xfe\x00", "cannot be read"),
+        (b"\xff\xfe\x00", "cannot be read: it is not UTF-8 text$"),
         (b"999999999,far\n0,near", "has 2 labels, but the index 999999999"),
     ],
 )

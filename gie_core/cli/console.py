@@ -69,9 +69,36 @@ def note(text: str) -> None:
 
 def print_json(document: object) -> None:
     """Print one JSON document; dataclasses become objects, complex numbers pairs, NaN
-    and infinities ``null``.
+    and infinities ``null``. Arrays of numbers and strings, also nested ones, take one line.
     """
-    click.echo(json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False))
+    click.echo(_json(plain(document), ""))
+
+
+def _json(value: Any, indent: str) -> str:
+    inner = f"{indent}  "
+    match value:
+        case {**members} if members:
+            lines = [f"{_compact(key)}: {_json(each, inner)}" for key, each in members.items()]
+            opening, closing = "{}"
+        case [*items] if _has_objects(items):
+            lines = [_json(each, inner) for each in items]
+            opening, closing = "[]"
+        case _:
+            return _compact(value)
+    body = ",\n".join(f"{inner}{line}" for line in lines)
+    return f"{opening}\n{body}\n{indent}{closing}"
+
+
+def _has_objects(value: object) -> bool:
+    match value:
+        case [*items]:
+            return any(map(_has_objects, items))
+        case _:
+            return isinstance(value, dict)
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def plain(value: Any) -> Any:

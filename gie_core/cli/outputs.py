@@ -68,17 +68,23 @@ def summary(array: Array) -> dict[str, float]:
     return {"min": float(wide.min()), "mean": float(wide.mean()), "max": float(wide.max())}
 
 
-def outputs_json(outputs: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Outputs for ``--json``; values are listed up to ``LISTED`` elements."""
-    return [{"name": name, **_json(value)} for name, value in outputs.items()]
+def outputs_json(outputs: Mapping[str, Any], *, values: bool = True) -> list[dict[str, Any]]:
+    """Outputs for ``--json``.
+
+    Args:
+        outputs: by name.
+        values: list those of arrays that have up to ``LISTED`` elements.
+    """
+    return [{"name": name, **_json(value, values)} for name, value in outputs.items()]
 
 
-def _json(value: Any) -> dict[str, Any]:
+def _json(value: Any, values: bool) -> dict[str, Any]:
     array = _array(value)
     if array is None:
-        return {"values": None if value is None else [_json(item) for item in value]}
+        return {"values": None if value is None else [_json(item, values) for item in value]}
     found = {"dtype": DType.of(array.dtype), "shape": array.shape, **summary(array)}
-    return {**found, "values": _storable(array).tolist()} if array.size <= LISTED else found
+    listed = values and array.size <= LISTED
+    return {**found, "values": _storable(array).tolist()} if listed else found
 
 
 def check_output(path: Path) -> None:

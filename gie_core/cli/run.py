@@ -194,7 +194,7 @@ def _document(
             {
                 "input": each.name,
                 "seconds": each.seconds,
-                "outputs": outputs_json(each.outputs),
+                "outputs": outputs_json(each.outputs, values=classes is None),
                 **({"top": classes.rank(each.outputs)} if classes else {}),
             }
             for each in runs

@@ -55,6 +55,13 @@ def test_json(optimize: list[str]) -> None:
     assert run["outputs"][0]["values"] == Y.tolist()
 
 
+def test_arrays_take_one_line_of_json() -> None:
+    out = call_gie("run", "scores.toy", "x.npy", "--json").out
+    lines = [line.strip() for line in out.splitlines()]
+    assert '"shape": [3, 4],' in lines
+    assert f'"values": {Y.tolist()}' in lines
+
+
 def test_json_has_no_nan() -> None:
     np.save("x.npy", np.full((1, 3), np.nan, np.float32))
     [run] = call_gie("run", "scores.toy", "x.npy", "--json").json["runs"]
@@ -190,6 +197,7 @@ def test_json_ranks_classes() -> None:
     called = call_gie("run", "scores.toy", "x.npy", "--labels", "labels.txt", "--json")
     best = called.json["runs"][0]["top"][1][0]
     assert best == {"index": 1, "label": "bee", "score": 2.0}
+    assert "values" not in called.json["runs"][0]["outputs"][0]
 
 
 # ── Pictures and files ──────────────────────────────────────────────────────────────

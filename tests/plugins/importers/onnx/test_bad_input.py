@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -307,3 +308,49 @@ def test_an_external_tensor_that_claims_two_gigabytes(tmp_path: Path) -> None:
     path.write_bytes(model.SerializeToString())
     with pytest.raises(ModelError, match="which has only 32"):
         load(path)
+
+
+# ── Growth: import takes bounded time ────────────────────────────────────────────────
+
+
+def imported_within(seconds: float, text: str) -> None:
+    """Import a model of opset 17; what the importer gives up to follow is left to run time."""
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]>\n{text}')
+    start = time.perf_counter()
+    load(model)
+    assert time.perf_counter() - start < seconds
+
+
+def test_numbers_that_square_beside_symbols() -> None:
+    squares = "\n".join(
+        f"r{i} = Div (s{i}, dn)  q{i} = Mul (s{i}, r{i})  s{i + 1} = Div (q{i}, dm)"
+        for i in range(40)
+    )
+    imported_within(
+        5,
+        f"""g (float[n, 3, m] x) => (y) {{
+          s0 = Shape (x)
+          one = Constant <value = int64[2] {{1, 1}}> ()
+          n = Shape <start = 0, end = 1> (x)
+          m = Shape <start = 2, end = 3> (x)
+          dn = Concat <axis = 0> (n, one)
+          dm = Concat <axis = 0> (one, m)
+          {squares}
+          y = Identity (s40)
+        }}""",
+    )
+
+
+def test_a_number_beyond_64_bits_is_left_to_run_time() -> None:
+    imported_within(
+        5,
+        """g (float[n] x) => (y) {
+          n = Shape (x)
+          large = Constant <value = int64[1] {4611686018427387904}> ()
+          a = Concat <axis = 0> (large, n)
+          b = Add (a, a)
+          begin = Constant <value = int64[1] {0}> ()
+          end = Constant <value = int64[1] {1}> ()
+          y = Slice (b, begin, end)
+        }""",
+    )

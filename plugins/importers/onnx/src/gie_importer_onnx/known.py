@@ -28,6 +28,8 @@ __all__ = ["LARGEST", "as_dims", "evaluate", "is_nonnegative", "is_symbolic"]
 
 LARGEST = 1024
 """Elements of the largest tensor that is followed."""
+LARGEST_NUMBER = 1 << 64
+"""Numbers beyond it are not followed: Python's grow without end, and GIE's have 64 bits."""
 
 
 class Unknown(Exception):  # noqa: N818 - not an error: control flow between a rule and its caller
@@ -107,10 +109,10 @@ def _symbolic(node: Node, operands: Sequence[Array]) -> list[Array] | None:
         return None
     try:
         found = _RULES[name](node.op, [_as_objects(o) for o in operands])
+        results = found if isinstance(found, tuple) else (found,)
+        return [_numbers_if_possible(result, dtype) for result in results]
     except (Unknown, ValueError, IndexError, TypeError, ArithmeticError):
         return None
-    results = found if isinstance(found, tuple) else (found,)
-    return [_numbers_if_possible(result, dtype) for result in results]
 
 
 def _numbers_if_possible(array: Array, dtype: DType) -> Array:
@@ -139,8 +141,20 @@ def _packed(dims: list[Dim]) -> Array:
 # ── Rules: one per op that occurs in shape computations ─────────────────────────────
 
 
+def _bounded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, without numbers beyond ``LARGEST_NUMBER``; a ``SymInt`` bounds its own."""
+
+    def compute(*args: Any) -> Any:
+        result = function(*args)
+        if isinstance(result, int) and abs(result) > LARGEST_NUMBER:
+            raise Unknown
+        return result
+
+    return compute
+
+
 def _elementwise(function: Callable[..., Any], operands: int = 2) -> Rule:
-    ufunc: Any = np.frompyfunc(function, operands, 1)
+    ufunc: Any = np.frompyfunc(_bounded(function), operands, 1)
 
     def rule(op: Any, args: Sequence[Array]) -> Array:
         return np.asarray(ufunc(*args), object)
@@ -253,12 +267,14 @@ def _split(op: Any, args: Sequence[Array]) -> tuple[Array, ...]:
 
 
 def _reduce(function: Callable[[Dim, Dim], Dim]) -> Rule:
+    ufunc: Any = np.frompyfunc(_bounded(function), 2, 1)
+
     def rule(op: Any, args: Sequence[Array]) -> Array:
         result = args[0]
         for axis in sorted(op.axes, reverse=True):
             if result.shape[axis] == 0:
                 raise Unknown
-            result = np.asarray(np.frompyfunc(function, 2, 1).reduce(result, axis=axis), object)
+            result = np.asarray(ufunc.reduce(result, axis=axis), object)
             if op.keep_dims:
                 result = np.expand_dims(result, axis)
         return result

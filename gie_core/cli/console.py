@@ -89,7 +89,7 @@ def _json(value: Any, indent: str) -> str:
     return f"{opening}\n{body}\n{indent}{closing}"
 
 
-def _has_objects(value: object) -> bool:
+def _has_objects(value: Any) -> bool:
     match value:
         case [*items]:
             return any(map(_has_objects, items))

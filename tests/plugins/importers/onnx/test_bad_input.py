@@ -354,3 +354,24 @@ def test_a_number_beyond_64_bits_is_left_to_run_time() -> None:
           y = Slice (b, begin, end)
         }""",
     )
+
+
+@pytest.mark.parametrize("operands", ["wide, wide", "p, numbers"])
+def test_many_long_dimensions(operands: str) -> None:
+    # (s0 + … + s15) · (s16 + … + s31): 256 terms, in each of 1,024 elements.
+    dims = ", ".join(f"s{i}" for i in range(32))
+    sums = "\n".join(f"y{i} = Add ({operands})" for i in range(40))
+    imported_within(
+        5,
+        f"""g (float[{dims}] x) => (y0) {{
+          a = Shape <start = 0, end = 16> (x)
+          b = Shape <start = 16, end = 32> (x)
+          c = ReduceSum (a)
+          d = ReduceSum (b)
+          p = Mul (c, d)
+          many = Constant <value = int64[1] {{1024}}> ()
+          numbers = ConstantOfShape <value = int64[1] {{7}}> (many)
+          wide = Expand (p, many)
+          {sums}
+        }}""",
+    )

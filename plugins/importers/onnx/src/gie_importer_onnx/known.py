@@ -30,6 +30,8 @@ LARGEST = 1024
 """Elements of the largest tensor that is followed."""
 LARGEST_NUMBER = 1 << 64
 """Numbers beyond it are not followed: Python's grow without end, and GIE's have 64 bits."""
+MOST_TERMS = 4096
+"""Terms of dimensions that one node may work on."""
 
 
 class Unknown(Exception):  # noqa: N818 - not an error: control flow between a rule and its caller
@@ -108,11 +110,22 @@ def _symbolic(node: Node, operands: Sequence[Array]) -> list[Array] | None:
     if name not in _RULES:
         return None
     try:
+        _check_work(operands, _size(node.results[0]) or 0)
         found = _RULES[name](node.op, [_as_objects(o) for o in operands])
         results = found if isinstance(found, tuple) else (found,)
         return [_numbers_if_possible(result, dtype) for result in results]
     except (Unknown, ValueError, IndexError, TypeError, ArithmeticError):
         return None
+
+
+def _check_work(operands: Sequence[Array], size: int) -> None:
+    """Raise ``Unknown`` where long dimensions, broadcast to ``size`` elements, would take long."""
+    work = 0
+    for operand in operands:
+        terms = sum(len(e.terms) for e in operand.ravel() if isinstance(e, SymInt))
+        work += terms * max(1, size // max(1, operand.size))
+    if work > MOST_TERMS:
+        raise Unknown
 
 
 def _numbers_if_possible(array: Array, dtype: DType) -> Array:

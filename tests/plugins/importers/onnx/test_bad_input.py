@@ -15,6 +15,7 @@ from onnx import AttributeProto, ModelProto, TensorProto, helper, numpy_helper
 from gie_core.builder.importing import ModelError
 from gie_core.errors import GieError
 from gie_importer_onnx.importer import OnnxImporter
+from gie_importer_onnx.symbols import Symbols
 
 TEXT = """<ir_version: 8, opset_import: ["" : 13]>
 g (float[n, 3, 8, 8] x) => (float[n, a, b, c] y) {
@@ -375,3 +376,12 @@ def test_many_long_dimensions(operands: str) -> None:
           {sums}
         }}""",
     )
+
+
+def test_many_dimensions_whose_names_become_alike() -> None:
+    symbols, start = Symbols(), time.perf_counter()
+    names = [str(symbols.named(chr(0x4E00 + i))) for i in range(20_000)]
+    assert time.perf_counter() - start < 5
+    assert names[:3] == ["d", "d_1", "d_2"]
+    assert len(set(names)) == len(names)
+    assert [str(symbols.fresh(hint)) for hint in ("d_1", "d", "e")] == ["d_1_1", "d_20000", "e"]

@@ -29,6 +29,8 @@ class Symbols:
 
     def __init__(self) -> None:
         self._named: dict[str, Dim] = {}
+        # The next number to try after a name; counting from 1 each time would be quadratic.
+        self._next: dict[str, int] = {}
         # Words that the text form of dimensions reads otherwise.
         self.used: set[str] = {"min", "max", "mod", *keyword.kwlist}
 
@@ -42,9 +44,10 @@ class Symbols:
         """A symbol that is not used yet, with a name like ``hint``."""
         base = re.sub(r"\W+", "_", hint, flags=re.ASCII).strip("_") or "d"
         base = base if not base[0].isdigit() else f"d{base}"
-        name, count = base, 1
+        name, count = base, self._next.get(base, 1)
         while name in self.used:
             name, count = f"{base}_{count}", count + 1
+        self._next[base] = count
         self.used.add(name)
         return symbol(name)
 

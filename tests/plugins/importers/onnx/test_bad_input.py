@@ -12,7 +12,7 @@ import onnx.parser
 import pytest
 from onnx import AttributeProto, ModelProto, TensorProto, helper, numpy_helper
 
-from gie_core.builder.importing import ModelError
+from gie_core.builder.importing import Imported, ModelError
 from gie_core.errors import GieError
 from gie_importer_onnx.importer import OnnxImporter
 from gie_importer_onnx.symbols import Symbols
@@ -314,12 +314,13 @@ def test_an_external_tensor_that_claims_two_gigabytes(tmp_path: Path) -> None:
 # ── Growth: import takes bounded time ────────────────────────────────────────────────
 
 
-def imported_within(seconds: float, text: str) -> None:
+def imported_within(seconds: float, text: str) -> Imported:
     """Import a model of opset 17; what the importer gives up to follow is left to run time."""
     model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]>\n{text}')
     start = time.perf_counter()
-    load(model)
+    imported = load(model)
     assert time.perf_counter() - start < seconds
+    return imported
 
 
 def test_numbers_that_square_beside_symbols() -> None:
@@ -343,7 +344,7 @@ def test_numbers_that_square_beside_symbols() -> None:
 
 
 def test_a_number_beyond_64_bits_is_left_to_run_time() -> None:
-    imported_within(
+    imported = imported_within(
         5,
         """g (float[n] x) => (y) {
           n = Shape (x)
@@ -355,6 +356,7 @@ def test_a_number_beyond_64_bits_is_left_to_run_time() -> None:
           y = Slice (b, begin, end)
         }""",
     )
+    assert imported.report.foreign == []
 
 
 @pytest.mark.parametrize("operands", ["wide, wide", "p, numbers"])
@@ -385,3 +387,24 @@ def test_many_dimensions_whose_names_become_alike() -> None:
     assert names[:3] == ["d", "d_1", "d_2"]
     assert len(set(names)) == len(names)
     assert [str(symbols.fresh(hint)) for hint in ("d_1", "d", "e")] == ["d_1_1", "d_20000", "e"]
+
+
+def nested_loops(levels: int) -> str:
+    """Loops in each other, each of which carries a tensor that grows."""
+    inner = "w0 = Identity (v0)"
+    for i in range(levels):
+        inner = f"""w{i + 1} = Loop (n, yes, v{i + 1}) <
+          body = b{i} (int64 i{i}, bool go{i}, float[k] v{i}) => (bool on{i}, float[e] r{i}) {{
+            {inner}
+            on{i} = Identity (go{i})
+            r{i} = Concat <axis = 0> (w{i}, w{i})
+          }}
+        >"""
+    inner = inner.replace(f"(n, yes, v{levels})", "(n, yes, x)")
+    return f"g (int64 n, bool yes, float[2] x) => (w{levels}) {{ {inner} }}"
+
+
+def test_loops_in_each_other_that_grow() -> None:
+    imported_within(5, nested_loops(4))
+    with pytest.raises(ModelError, match="nests loops too deeply"):
+        imported_within(5, nested_loops(16))

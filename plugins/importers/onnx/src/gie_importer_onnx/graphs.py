@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from onnx import GraphProto, ValueInfoProto
 
@@ -15,7 +16,10 @@ from gie_importer_onnx.scope import Builder, Scope, Session
 from gie_importer_onnx.symbols import ShapeOption
 from gie_importer_onnx.tensors import dense_array_of
 
-__all__ = ["import_body", "import_inline", "import_main"]
+__all__ = ["import_body", "import_inline", "import_main", "over_again"]
+
+MOST_REPEATED = 20_000
+"""Nodes that may be imported over again to find the types of loops."""
 
 
 def import_main(
@@ -66,6 +70,7 @@ def import_body(
     Raises:
         ModelError: something in it can't be represented; says where.
     """
+    _count_repeated(proto, outer.session)
     builder = Builder(Graph(proto.name or "body"), outer.session)
     scope = Scope(
         builder, outer.opsets, declared=_declared(proto), depth=outer.depth, is_open=outer.is_open
@@ -86,6 +91,26 @@ def import_body(
     import_nodes(proto.node, scope)
     _set_outputs(proto, scope)
     return builder
+
+
+@contextmanager
+def over_again(session: Session) -> Iterator[None]:
+    """Around a further import of a body, for other types of its inputs or with more of them."""
+    session.repeating += 1
+    try:
+        yield
+    finally:
+        session.repeating -= 1
+
+
+def _count_repeated(proto: GraphProto, session: Session) -> None:
+    """Refuse what multiplies from level to level: each body again in each import of the outer."""
+    session.repeated += 1 + len(proto.node) if session.repeating else 0
+    if session.repeated > MOST_REPEATED:
+        raise ModelError(
+            f"the model nests loops too deeply to find the types in graph {proto.name!r}; "
+            "carry tensors of fixed shapes, or nest fewer loops"
+        )
 
 
 def import_inline(proto: GraphProto, outer: Scope, prefix: str, source: str) -> list[Value]:

@@ -33,6 +33,10 @@ class Session:
         default_factory=dict[tuple[str, str, str], FunctionProto]
     )
     """The model's own functions by domain, name and overload."""
+    repeating: int = 0
+    """How many of the bodies around the present node are imported over again."""
+    repeated: int = 0
+    """Nodes in bodies that were imported over again."""
 
     def array(self, tensor: TensorProto, where: str) -> Array:
         """The content of a tensor of the model."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 
 from onnx import GraphProto
 
@@ -10,7 +11,7 @@ from gie_core.ir.dims import Dim, free_symbols, symbol
 from gie_core.ir.graph import Graph, Value
 from gie_core.ir.types import DType, TensorType, Type, may_equal
 from gie_importer_onnx.call import Call
-from gie_importer_onnx.graphs import import_body, import_inline
+from gie_importer_onnx.graphs import import_body, import_inline, over_again
 from gie_importer_onnx.ordering import outer_names
 from gie_importer_onnx.registry import Unsupported, handler
 
@@ -56,12 +57,13 @@ def loop(call: Call) -> Sequence[Value]:
     control = [_control_type(proto, 0, DType.I64), _control_type(proto, 1, DType.BOOL)]
     types: list[Type] = [value.type for value in initial]
     carried = Carried(call, types)
-    for _ in range(MOST_ROUNDS):
+    for round_ in range(MOST_ROUNDS):
 
         def make(captured: Mapping[str, Value]) -> list[Graph]:
             return [import_body(proto, call.scope, captured, [*control, *carried.types]).graph]
 
-        (body,), captured = _closed(call, (proto,), make)
+        with over_again(call.scope.session) if round_ else nullcontext():
+            (body,), captured = _closed(call, (proto,), make)
         if carried.settles([value.type for value in body.outputs[1 : 1 + len(initial)]]):
             operands = (call.optional(0), call.optional(1), *initial, *captured.values())
             results = call.emit_all("loop", *operands, body=body, carried=len(initial))
@@ -126,7 +128,8 @@ def _closed(
     if missing:
         call.builder.rollback(report)
         captured |= missing
-        bodies = make(captured)
+        with over_again(call.scope.session):
+            bodies = make(captured)
     return bodies, captured
 
 

@@ -296,6 +296,15 @@ def test_external_data_out_of_reach(
         load(external(tmp_path, location, **entries))
 
 
+def test_external_strings(tmp_path: Path) -> None:
+    path = external(tmp_path, "w.bin")
+    model = ModelProto.FromString(path.read_bytes())
+    model.graph.initializer[0].data_type = TensorProto.STRING
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="'w' has strings in another file"):
+        load(path)
+
+
 def test_external_data_of_a_model_without_a_place(tmp_path: Path) -> None:
     data = external(tmp_path, "w.bin").read_bytes()
     with pytest.raises(ModelError, match="given as bytes"):

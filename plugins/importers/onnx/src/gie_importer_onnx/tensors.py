@@ -107,6 +107,11 @@ def _content(
 ) -> Array:
     count = math.prod(shape)
     if tensor.data_location == TensorProto.EXTERNAL:
+        if dtype is DType.STR:
+            raise ModelError(
+                f"{where} has strings in another file, where ONNX only allows numbers; "
+                "save the model with the strings in it"
+            )
         return _decode(
             read_external(tensor, _byte_count(dtype, count), where, folder), dtype, shape
         )

@@ -415,5 +415,5 @@ def nested_loops(levels: int) -> str:
 
 def test_loops_in_each_other_that_grow() -> None:
     imported_within(5, nested_loops(4))
-    with pytest.raises(ModelError, match="nests loops too deeply"):
+    with pytest.raises(ModelError, match="nested too deeply"):
         imported_within(5, nested_loops(16))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 
 from onnx import GraphProto, ValueInfoProto
@@ -94,7 +94,7 @@ def import_body(
 
 
 @contextmanager
-def over_again(session: Session) -> Iterator[None]:
+def over_again(session: Session) -> Generator[None]:
     """Around a further import of a body, for other types of its inputs or with more of them."""
     session.repeating += 1
     try:
@@ -108,7 +108,7 @@ def _count_repeated(proto: GraphProto, session: Session) -> None:
     session.repeated += 1 + len(proto.node) if session.repeating else 0
     if session.repeated > MOST_REPEATED:
         raise ModelError(
-            f"the model nests loops too deeply to find the types in graph {proto.name!r}; "
+            f"loops are nested too deeply to find the types in graph {proto.name!r}; "
             "carry tensors of fixed shapes, or nest fewer loops"
         )
 

@@ -98,7 +98,8 @@ def _has_objects(value: Any) -> bool:
 
 
 def _compact(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    # ASCII: a model's names may hold characters that a terminal obeys.
+    return json.dumps(value, allow_nan=False)
 
 
 def plain(value: Any) -> Any:

@@ -151,9 +151,12 @@ def random_array(info: TensorInfo, rng: np.random.Generator, sizes: Mapping[str,
     known = {symbol: sizes.get(symbol, 1) for symbol in _symbols(info)}
     shape = [evaluate_dim(dim, known) for dim in type_.shape]
     dtype = type_.dtype
-    if dtype.is_float or dtype.is_complex:
-        return rng.standard_normal(shape).astype(dtype.numpy)
-    return rng.integers(0, 2, shape).astype(dtype.numpy)
+    try:
+        if dtype.is_float or dtype.is_complex:
+            return rng.standard_normal(shape).astype(dtype.numpy)
+        return rng.integers(0, 2, shape).astype(dtype.numpy)
+    except (MemoryError, ValueError) as error:  # too large for this machine, or for any array
+        raise GieError(f"no array can have the size of the input {info}: {shape}") from error
 
 
 def _split(
@@ -200,7 +203,9 @@ def _unpacked(path: Path, file: BinaryIO) -> dict[str, Array]:
             raise GieError(f"{path} claims more than {MAX_UNPACKED >> 30} GiB")
     file.seek(0)
     with np.load(file, allow_pickle=False) as members:
-        return {name: members[name] for name in members.files}
+        # What is no .npy comes as bytes.
+        found = {name: members[name] for name in members.files}
+        return {name: each for name, each in found.items() if isinstance(each, np.ndarray)}
 
 
 def _member(arrays: Mapping[str, Array], path: Path, info: TensorInfo) -> Array:

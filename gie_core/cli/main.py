@@ -65,12 +65,22 @@ def _report(error: BaseException, settings: Settings) -> int:
     return status
 
 
+MAX_MESSAGE = 1000
+
+
+def shortened(text: str) -> str:
+    """A message without the middle of what a hostile model's names make of it."""
+    if len(text) <= MAX_MESSAGE:
+        return text
+    return f"{text[: MAX_MESSAGE // 2]} … {text[-MAX_MESSAGE // 2 :]}"
+
+
 def _explain(error: BaseException) -> tuple[str, int]:
     """The sentence and the exit status of an error."""
     if isinstance(error, GieError):
         # A verifier's message goes on with the lines of the graph; others are one sentence.
         has_lines = any(hasattr(each, "graph_text") for each in (error, error.__cause__))
-        return (str(error) if has_lines else " ".join(str(error).split())), 2
+        return (str(error) if has_lines else shortened(" ".join(str(error).split()))), 2
     if isinstance(error, click.UsageError):
         text = error.format_message().rstrip(".")
         path = error.ctx.command_path if error.ctx else "gie"
@@ -79,7 +89,7 @@ def _explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, click.ClickException):
         return error.format_message(), error.exit_code
     if isinstance(error, MemoryError):
-        return "there is not enough memory", 1
+        return "there is not enough memory", 2
     text = " ".join(str(error).split())
     name = type(error).__name__
     return f"unexpected {name}: {text}; `gie --traceback …` shows where it comes from", 1

@@ -86,6 +86,10 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
     return found
 
 
+MAX_DIGITS = 18
+"""Digits of a dimension's size: below 2**63, so that it is an extent at all."""
+
+
 def parse_sizes(pairs: Sequence[str]) -> dict[str, int]:
     """Sizes of symbolic dimensions from ``NAME=N``.
 
@@ -97,12 +101,14 @@ def parse_sizes(pairs: Sequence[str]) -> dict[str, int]:
         name, _, size = pair.partition("=")
         if not name or not size.isdecimal():
             raise GieError(f"--dim {pair} must read NAME=N, such as --dim n=8")
+        if len(size) > MAX_DIGITS:
+            raise GieError(f"--dim {name} has {len(size)} digits, more than any array's extent")
         found[name] = int(size)
     return found
 
 
-# Parameters of build() itself.
-_TAKEN = {"source", "target", "optimized", "host", "observe", "progress"}
+# Parameters of build() itself, and of an importer's method.
+_TAKEN = {"self", "source", "target", "optimized", "host", "observe", "progress"}
 
 
 def _parsed(key: str, text: str) -> Any:

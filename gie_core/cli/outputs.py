@@ -87,6 +87,10 @@ def _json(value: Any, values: bool) -> dict[str, Any]:
     return {**found, "values": _storable(array).tolist()} if listed else found
 
 
+MAX_MEMBER_NAME = 10_000
+"""Characters of an output's name in an archive, whose format allows 65,535 bytes."""
+
+
 def check_output(path: Path) -> None:
     """See before the work whether its outputs can be stored there.
 
@@ -134,8 +138,20 @@ def _write_archive(file: BinaryIO, arrays: Mapping[str, Array]) -> None:
     """A .npz file; ``np.savez`` has parameters that an output may share its name with."""
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
+            check_member(name)
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def check_member(name: str) -> None:
+    """Refuse a name from a model that means something else inside an archive.
+
+    Raises:
+        GieError: it is a path out of the folder, or no name of a file.
+    """
+    parts = name.replace("\\", "/").split("/")
+    if len(name) > MAX_MEMBER_NAME or "\0" in name or ".." in parts:
+        raise GieError(f"the output {name[:60]!r} cannot be stored under this name in a .npz")
 
 
 def _joined(name: str, parts: Sequence[Any]) -> Array:

@@ -156,6 +156,10 @@ def parse_preprocess(text: str) -> Preprocess:
 # ── Reading and writing ─────────────────────────────────────────────────────────────
 
 
+MAX_SCALE = 10**30
+"""Pixels times this still fit float32."""
+
+
 def _size(text: str) -> Size:
     width, times, height = text.partition("x")
     size = Size(int(width), int(height) if times else None)
@@ -167,7 +171,10 @@ def _size(text: str) -> Size:
 def _scale(text: str) -> Fraction:
     if not re.fullmatch(r"[\d.+/-]+(e-?\d{1,2})?", text):
         raise ValueError
-    return Fraction(text)
+    scale = Fraction(text)
+    if abs(scale) > MAX_SCALE:
+        raise ValueError
+    return scale
 
 
 def _numbers(text: str) -> Numbers:

@@ -81,7 +81,9 @@ class _Classes:
 @click.option("--top", "count", type=click.IntRange(1), help="Print the K best classes.")
 @click.option("--softmax", "as_probabilities", is_flag=True, help="Turn scores to probabilities.")
 @click.option("--random-input", is_flag=True, help="Fill inputs that have no file at random.")
-@click.option("--seed", default=0, show_default=True, help="Of the random inputs.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random inputs."
+)
 @click.option(
     "--dim", "dims", multiple=True, metavar="NAME=N", help="Size of a random input's dimension."
 )

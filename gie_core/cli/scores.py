@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ def read_labels(path: Path) -> list[str]:
         GieError: it can't be read as text, or has no lines.
     """
     try:
+        if os.path.exists(path) and not os.path.isfile(path):  # a pipe or device may never end
+            raise GieError(f"the labels {path} are not a file")
         if path.stat().st_size > MAX_LABEL_BYTES:
             raise GieError(f"{path} is too large for a list of labels")
         text = path.read_text(encoding="utf-8-sig")

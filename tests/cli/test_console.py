@@ -12,7 +12,7 @@ from gie_core.cli.console import print_json
 DOCUMENTS: list[tuple[Any, str]] = [
     ({}, "{}"),
     ([], "[]"),
-    ("ü", '"ü"'),
+    ("ü\x9b", r'"\u00fc\u009b"'),  # ASCII, so that no terminal obeys a model's name
     ([[1, 2], [3]], "[[1, 2], [3]]"),
     ({"a": [1, None], "b": {}}, '{\n  "a": [1, null],\n  "b": {}\n}'),
     ([{"a": 1}, 2], '[\n  {\n    "a": 1\n  },\n  2\n]'),

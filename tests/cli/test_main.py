@@ -11,6 +11,7 @@ import pytest
 
 import gie_core
 from gie_core.cli.commands import COMMANDS
+from gie_core.cli.main import shortened
 from gie_core.plugin import CommandDeclaration, DeclarationError
 from gie_core.testing.command_line import call_gie
 
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("models")
         ("run scores.toy -O crash={1", 2, "-O crash is not JSON: "),
         ("run scores.toy -O nope", 2, "-O nope must read KEY=VALUE"),
         ("run scores.toy --target moon", 2, "there is no target 'moon'; use 'host' or 'auto'"),
-        ("run scores.toy -O crash=memory", 1, "there is not enough memory"),
+        ("run scores.toy -O crash=memory", 2, "there is not enough memory"),
         (
             "run scores.toy -O crash=key",
             2,
@@ -200,3 +201,11 @@ def test_a_closed_pipe_is_quiet() -> None:
         run.stdout.close()
         assert run.stderr.read() == b""
     assert run.returncode == 1
+
+
+def test_long_messages_lose_their_middle() -> None:
+    text = shortened("a" * 5000 + "end")
+    assert len(text) < 1100
+    assert text.startswith("aaa")
+    assert text.endswith("end")
+    assert shortened("short") == "short"

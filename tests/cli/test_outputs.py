@@ -89,3 +89,10 @@ def test_outputs_of_different_shapes_do_not_join(tmp_path: Path) -> None:
     with pytest.raises(GieError, match="differs in shape from run to run"):
         save_outputs(tmp_path / "out.npz", runs)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["../../evil", "a\\..\\b", "nul\0", "n" * 70_000])
+def test_names_that_would_leave_an_archive_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(GieError, match="cannot be stored under this name"):
+        save_outputs(tmp_path / "y.npz", [{name: np.zeros(1)}])
+    assert not list(tmp_path.iterdir())

@@ -102,7 +102,12 @@ def test_a_npz_feeds_all_inputs() -> None:
         ("alone.toy --random-input --output gone/y.npy", "--output gone/y.npy: there is no"),
         ("alone.toy --random-input --output y.txt", "--output y.txt must end in .npy or .npz"),
         ("two.toy ab.npz --output y.npy", "the model has 2 outputs, and a .npy holds one"),
+        ("scores.toy x.npy --labels .", "the labels . are not a file"),
         ("scores.toy --random-input --dim n", "--dim n must read NAME=N"),
+        ("scores.toy --random-input --dim n=" + "9" * 19, "--dim n has 19 digits"),
+        ("scores.toy --random-input --dim n=" + "9" * 18, "no array can have the size of the"),
+        ("scores.toy --random-input --seed -1", "invalid value for '--seed'"),
+        ("scores.toy x.npy --preprocess scale=1" + "0" * 400, "preprocess: 'scale=1"),
         (
             "scores.toy --random-input --dim zz=3",
             "there is no dimension 'zz'; the dimensions are n",

@@ -135,6 +135,8 @@ def _fits(declaration: ImporterDeclaration, source: object) -> bool:
 def _check_exists(path: Path) -> None:
     try:
         if path.exists():
+            if path.is_file() and not path.stat().st_size:
+                raise ModelError(f"{_describe(path)} is empty")
             return
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
     except OSError as error:  # the name is too long, or a folder may not be read

@@ -36,7 +36,8 @@ def _configured() -> list[str]:
     try:
         config: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise GieError(f"the configuration {path} cannot be read: {error}") from error
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise GieError(f"the configuration {path} cannot be read: {why}") from error
     unknown = sorted(config.keys() - {"block"})
     if unknown:
         raise GieError(f"{path}: there is no setting {unknown[0]!r}; the only one is 'block'")

@@ -71,6 +71,14 @@ class HostExecutor:
         Raises:
             ExecutionError: an input does not fit its type, or a kernel failed; names the node.
         """
+        outputs = self._execute(inputs)
+        try:
+            return _owned(outputs, inputs)
+        except MemoryError as error:  # an output may be a broadcast view of far less memory
+            raise ExecutionError("there is not enough memory for the outputs") from error
+
+    def _execute(self, inputs: Sequence[Any]) -> list[Any]:
+        """Run the graph; outputs may share memory with anything, as a kernel's results may."""
         sizes = bind_inputs(self._graph, inputs)
         values: list[Any] = [None] * len(self._slots)
         for slot, data in self._constants:
@@ -79,10 +87,7 @@ class HostExecutor:
             values[self._slots[value]] = array
         for step in self._steps:
             _run_step(step, values, sizes)
-        try:
-            return _owned([values[self._slots[v]] for v in self._graph.outputs], inputs)
-        except MemoryError as error:  # an output may be a broadcast view of far less memory
-            raise ExecutionError("there is not enough memory for the outputs") from error
+        return [values[self._slots[v]] for v in self._graph.outputs]
 
     def _order(self, plan: Plan) -> list[_Step]:
         last_use = {self._slots[o]: node for node in self._graph.nodes for o in node.operands if o}
@@ -104,7 +109,7 @@ class HostExecutor:
         """The kernel of a node whose inner graphs have executors of their own."""
 
         def run(graph: Graph, arrays: Sequence[Any]) -> list[Any]:
-            return self._bodies[graph].run(arrays)
+            return self._bodies[graph]._execute(arrays)
 
         return as_tuple(op.compute(*operands, run=run))
 

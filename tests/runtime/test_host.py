@@ -160,6 +160,34 @@ def test_sequences_are_the_callers_too() -> None:
     assert not np.may_share_memory(output[0], given[0])
 
 
+def test_inner_graphs_hand_on_what_they_are_given() -> None:
+    """Only what leaves the executor is copied: a loop may carry a large tensor unchanged."""
+    seen: list[Any] = []
+
+    class Watching(Doubling):
+        def kernel(self, node: Node, target: Target) -> Kernel:
+            def run(op: Op, operands: Sequence[Any]) -> tuple[Any, ...]:
+                seen.append(operands[0])
+                return (operands[0] * 2,)
+
+            return run
+
+    text = """graph g {
+      input %x: f32[1]
+      %a = relu(%x)
+      %g: f32[1] = group(%a) {kind = "epilogue", body = graph b {
+        input %x: f32[1]
+        return %x
+      }}
+      %h: f32[1] = relu(%g)
+      %i: f32[1] = relu(%a)
+      return %h, %i
+    }"""
+    executor_of(text, NamedProvider("watching", Watching())).run([floats(1)])
+    _, through_group, direct = seen
+    assert through_group is direct
+
+
 ERRORS: list[tuple[list[Any], str]] = [
     ([], "has 1 inputs, but got 0"),
     ([np.zeros(2)], r"%x is f32\[n\], but got an array of float64"),

@@ -72,10 +72,16 @@ _DTYPES = {dtype.value: dtype for dtype in DType}
 
 
 class ExprSyntaxError(GieError, ValueError):
-    """Text that is no pointwise expression or program; ``position`` counts characters from 0."""
+    """Text that is no pointwise expression or program.
 
-    def __init__(self, message: str, position: int) -> None:
-        super().__init__(f"pointwise text, column {position + 1}: {message}")
+    Attributes:
+        reason: what is wrong, without where.
+        position: where, in characters from 0.
+    """
+
+    def __init__(self, reason: str, position: int) -> None:
+        super().__init__(f"pointwise text, column {position + 1}: {reason}")
+        self.reason = reason
         self.position = position
 
 

@@ -20,7 +20,7 @@ from gie_core.errors import GieError
 from gie_core.ir.dims import Dim, dim_max
 from gie_core.ir.expr import Expr, Param, cast, substitute
 from gie_core.ir.expr_numpy import evaluate_expr
-from gie_core.ir.expr_text import parse_expr
+from gie_core.ir.expr_parser import ExprSyntaxError, parse_expr
 from gie_core.ir.op import Op, OpError
 from gie_core.ir.types import Array, DType, Shape, TensorType
 from gie_core.ops.operands import bracketed
@@ -72,7 +72,7 @@ class Elementwise(Op):
         except GieError as error:
             given = ", ".join(map(str, present))
             # Where in the formula the error is says nothing to the user, who did not write it.
-            reason = str(error).split(": ", 1)[-1]
+            reason = error.reason if isinstance(error, ExprSyntaxError) else str(error)
             raise OpError(f"not defined for {given}: {reason}") from error
         return TensorType(dtype, broadcast_shapes(*(t.dims for t in present)))
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from gie_core.ir.graph import Graph
 from gie_core.ir.op import Op
 from gie_core.ir.types import Array, Type
 from gie_core.ops.call import call_types
+from gie_core.ops.run import RunGraph
 
 __all__ = ["Group"]
 
@@ -26,7 +25,5 @@ class Group(Op, name="group", results=("*y",)):
     def infer(self, *xs: Type) -> tuple[Type, ...]:
         return call_types(self.body, xs)
 
-    def compute(
-        self, *xs: Array, run: Callable[[Graph, Sequence[Array]], Sequence[Array]]
-    ) -> tuple[Array, ...]:
+    def compute(self, *xs: Array, run: RunGraph) -> tuple[Array, ...]:
         return tuple(run(self.body, xs))

@@ -185,8 +185,8 @@ class Lrn(Op, name="lrn"):
         )
 
 
-class Softmax(Op, name="softmax"):
-    """exp(x) / Σ exp(x), the sum along ``axis``."""
+class _AlongAxis(Op):
+    """Base of ops that relate each element of a float tensor to all others along ``axis``."""
 
     axis: int
 
@@ -194,21 +194,18 @@ class Softmax(Op, name="softmax"):
         check_axis(self.axis, x.rank)
         check_float(x=x)
         return x
+
+
+class Softmax(_AlongAxis, name="softmax"):
+    """exp(x) / Σ exp(x), the sum along ``axis``."""
 
     def compute(self, x: Array) -> Array:
         powers = np.exp(_below_zero(widen(x), self.axis))
         return narrow(powers / powers.sum(axis=self.axis, keepdims=True), DType.of(x.dtype))
 
 
-class LogSoftmax(Op, name="log_softmax"):
+class LogSoftmax(_AlongAxis, name="log_softmax"):
     """x − log Σ exp(x), the sum along ``axis``."""
-
-    axis: int
-
-    def infer(self, x: TensorType) -> TensorType:
-        check_axis(self.axis, x.rank)
-        check_float(x=x)
-        return x
 
     def compute(self, x: Array) -> Array:
         shifted = _below_zero(widen(x), self.axis)
@@ -216,25 +213,19 @@ class LogSoftmax(Op, name="log_softmax"):
         return narrow(shifted - np.log(total), DType.of(x.dtype))
 
 
-class LpNormalize(Op, name="lp_normalize"):
+class LpNormalize(_AlongAxis, name="lp_normalize"):
     """x / (Σ |x|^p)^(1/p), the sum along ``axis``; 0 where the norm is 0.
 
     Args:
         p: order of the norm, ≥ 1.
     """
 
-    axis: int
     p: int = 2
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.p < 1:
             raise OpError(f"{self.name} needs p ≥ 1, got {self.p}")
-
-    def infer(self, x: TensorType) -> TensorType:
-        check_axis(self.axis, x.rank)
-        check_float(x=x)
-        return x
 
     def compute(self, x: Array) -> Array:
         wide = widen(x)

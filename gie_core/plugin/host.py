@@ -175,12 +175,7 @@ class PluginHost:
         try:
             return use(owned.declaration.load())
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a third party's code: anything can come, and the rest goes on
-            message = (
-                str(error)
-                if isinstance(error, DeclarationError)
-                else f"{owned.declaration.factory} raised {type(error).__name__}: {error}"
-            )
-            self._fail(owned.plugin, message)
+            self._fail(owned.plugin, _reason(owned.declaration.factory, error))
             return None
 
     def load_all(
@@ -261,12 +256,7 @@ class PluginHost:
         try:
             found = collect_declarations(module)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a hook is a third party's code
-            text = (
-                str(error)
-                if isinstance(error, DeclarationError)
-                else f"a hook raised {type(error).__name__}: {error}"
-            )
-            self._fail(plugin, text)
+            self._fail(plugin, _reason("a hook", error))
             return
         plugin.declarations = [d for d in found if not self._blocks(f"{plugin.name}:{d.name}")]
 
@@ -304,6 +294,13 @@ class PluginHost:
             if isinstance(d, kind)
         ]
         return sorted(found, key=lambda owned: owned.declaration.name)
+
+
+def _reason(what: str, error: BaseException) -> str:
+    """Why a plugin failed; what the host itself found says so without a type's name."""
+    if isinstance(error, DeclarationError):
+        return str(error)
+    return f"{what} raised {type(error).__name__}: {error}"
 
 
 def _add_ops(registry: OpRegistry, ops: Iterable[object]) -> None:

@@ -1,0 +1,1 @@
+"""Kernels: what a provider offers for a node, and how its memory lies."""

@@ -1,76 +1,118 @@
-"""What a kernel of this package is, and what it may offer beyond being called."""
+"""What a method is: one family of ways to compute some nodes of one op."""
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
 import numpy as np
 
-from gie_core.builder.kernels import Kernel, Support
 from gie_core.ir.conversion import compute_dtype
 from gie_core.ir.graph import Node, Value
-from gie_core.ir.op import Op
 from gie_core.ir.types import Array, DType, TensorType
+from gie_core.kernels.candidate import Candidate, Support
+from gie_core.kernels.provider import Launch, Memory
 from gie_kernels_cpu.blocks import Region
 
 __all__ = [
     "Constants",
     "Epilogue",
-    "FusingKernel",
     "Method",
+    "Piece",
+    "carve",
     "constant_of",
     "float_support",
     "is_native",
     "padded",
-    "rounded",
+    "static_support",
+    "storages",
+    "stored_as",
     "wide_dtype",
+    "workspace_size",
 ]
 
-Epilogue = Callable[[Array, Region], None]
-"""Changes a finished part of a result in place: ``epilogue(part, region)``.
+Epilogue = Callable[[Array, Region], Launch]
+"""What changes a finished part of a result in place: ``epilogue(part, region)``.
 
-``part`` is a view of the result at ``region``, one slice an axis.
+Called while binding; the launch it returns is called whenever the part has been computed. ``part``
+has the dtype of the node's result and holds it at ``region`` (one slice an axis, with numbers): a
+view of the result, or of scratch memory from where the part is stored afterwards.
 """
 
 Constants = Callable[[Value | None], Array | None]
 """The array of an operand that is constant, else ``None``. In the body of a group a constant is an
-input like any other; who makes the group's kernel knows better."""
+input like any other; who asks for the body's candidates knows better."""
+
+Piece = tuple[Sequence[int], np.dtype[Any]]
+"""Shape and dtype of an array in a workspace."""
+
+ALIGNMENT = 64
 
 
 class Method(ABC):
-    """One way to compute some nodes of one op. Stateless."""
+    """One family of ways to compute some nodes of one op. Stateless.
+
+    Nodes are static: operands and results have known shapes, the op has no symbols.
+
+    Attributes:
+        fuses: whether ``bind`` takes an epilogue.
+    """
+
+    fuses: ClassVar[bool] = False
 
     @abstractmethod
     def supports(self, node: Node) -> Support:
-        """Whether this way can compute the node; if not, why."""
+        """Whether this family computes the node; if not, why."""
 
     @abstractmethod
-    def kernel(self, node: Node, constants: Constants) -> Kernel:
-        """The kernel of a node it supports; constants are packed here, once."""
+    def candidates(self, node: Node, constants: Constants) -> Sequence[Candidate]:
+        """The ways to compute a supported node, the best guess first; perhaps none.
+
+        The format of an operand that ``prepack`` hands over is ``None``.
+        """
+
+    def prepack(self, node: Node, candidate: str, constants: Constants) -> Sequence[Array]:
+        """The constants as the candidate wants them."""
+        return ()
+
+    @abstractmethod
+    def bind(
+        self, node: Node, candidate: str, memory: Memory, epilogue: Epilogue | None = None
+    ) -> Sequence[Launch]:
+        """What computes the node in this memory.
+
+        All views and geometry are made here. A launch allocates nothing: scratch arrays are carved
+        out of ``memory.workspace``.
+
+        Args:
+            node: constants are not looked at: they are in ``memory``.
+            candidate: one of ``candidates``' names.
+            memory: where everything lies.
+            epilogue: only of methods that fuse; applied to every part of the only result, once.
+        """
 
 
-@runtime_checkable
-class FusingKernel(Protocol):
-    """A kernel that hands on its result part by part while that is in the cache."""
-
-    def __call__(self, op: Op, operands: Sequence[Any]) -> tuple[Any, ...]: ...
-
-    def run(self, op: Op, operands: Sequence[Any], epilogue: Epilogue | None) -> Array:
-        """The only result, a new array, with ``epilogue`` applied to all of it."""
-        ...
+def static_support(node: Node) -> Support:
+    """Yes where the shape of every operand and result is known and the op has no symbols."""
+    for value in (*node.operands, *node.results):
+        if value is None:
+            continue
+        if not isinstance(value.type, TensorType) or not value.type.is_static:
+            return Support.no(f"the shape of %{value.name} is not known before it runs")
+    if node.op.symbols():
+        return Support.no("its attributes are not known before it runs")
+    return Support.yes()
 
 
 def float_support(node: Node) -> Support:
-    """Yes where every operand is a tensor of a type that these kernels compute in or widen."""
+    """Yes where every operand has a type that these kernels compute in or widen."""
     for operand in node.operands:
         if operand is None:
             continue
-        if not isinstance(operand.type, TensorType) or operand.type.shape is None:
-            return Support.no(f"the rank of %{operand.name} is not known")
-        if operand.type.dtype not in (DType.F16, DType.BF16, DType.F32, DType.F64):
-            return Support.no(f"%{operand.name} is {operand.type.dtype}, not f16, bf16, f32 or f64")
+        if operand.tensor.dtype not in (DType.F16, DType.BF16, DType.F32, DType.F64):
+            return Support.no(f"%{operand.name} is {operand.tensor.dtype}, not f16, bf16, f32, f64")
     return Support.yes()
 
 
@@ -94,6 +136,32 @@ def is_native(dtype: np.dtype[Any]) -> bool:
     return wide_dtype(dtype) == dtype
 
 
-def rounded(y: Array, dtype: np.dtype[Any]) -> Array:
-    """``y`` in the dtype of the result, rounded once; what is too large becomes infinite."""
-    return y.astype(dtype, copy=False)
+def storages(dtype: DType) -> tuple[DType, ...]:
+    """How values of a type may be stored, themselves first: f32 as f16 and bf16 too."""
+    return (dtype, DType.F16, DType.BF16) if dtype is DType.F32 else (dtype,)
+
+
+def stored_as(candidate: str, dtype: DType) -> DType:
+    """The storage that a candidate's name ends with ("… f16"), else ``dtype``."""
+    last = candidate.rpartition(" ")[2]
+    return DType.of(last) if last in ("f16", "bf16") else dtype
+
+
+def workspace_size(*pieces: Piece) -> int:
+    """Bytes of a workspace with these arrays, see ``carve``."""
+    return sum(_aligned(math.prod(shape) * dtype.itemsize) for shape, dtype in pieces)
+
+
+def carve(workspace: Array, *pieces: Piece) -> list[Array]:
+    """C-contiguous arrays in a workspace, one after the other, each aligned; undefined contents."""
+    found: list[Array] = []
+    begin = 0
+    for shape, dtype in pieces:
+        size = math.prod(shape) * dtype.itemsize
+        found.append(workspace[begin : begin + size].view(dtype).reshape(tuple(shape)))
+        begin += _aligned(size)
+    return found
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT

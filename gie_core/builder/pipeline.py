@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from gie_core.builder.importing import import_model
-from gie_core.builder.kernels import kernel_providers, plan_graph
 from gie_core.builder.passes import Pass, PassError, run_passes, sort_passes
+from gie_core.builder.planner import plan_graph
+from gie_core.builder.profiles import Shapes, check_runnable, profile_sizes
 from gie_core.builder.report import BuildReport, ImportReport, PassRecord
 from gie_core.engine.engine import Engine
+from gie_core.engine.file import Package, ProviderVersion
+from gie_core.engine.plan import Plan
 from gie_core.errors import GieError
 from gie_core.ir.clone import clone_graph
 from gie_core.ir.graph import Graph
+from gie_core.kernels.provider import NamedProvider
 from gie_core.plugin.declarations import PassDeclaration
 from gie_core.plugin.host import PluginHost, default_host
 from gie_core.runtime.host import HostExecutor
+from gie_core.runtime.providers import kernel_providers
 from gie_core.runtime.target import find_target
 
 __all__ = ["build", "import_graph", "installed_passes", "optimize"]
@@ -30,6 +35,8 @@ def build(
     source: object,
     *,
     target: str = "auto",
+    shapes: Shapes | None = None,
+    workspace: int | None = None,
     optimized: bool = True,
     host: PluginHost | None = None,
     observe: Observer | None = None,
@@ -42,6 +49,10 @@ def build(
         source: a path, ``bytes``, a live object of a framework, or a ``Graph`` (which is
             copied, not changed).
         target: "host", or "auto" for the best this machine has.
+        shapes: of the inputs, by name, or several such dicts: a plan is made for each. At
+            other sizes an engine runs too, by a plan that is made when they first come. Not
+            needed where all shapes are known.
+        workspace: bytes of scratch memory that a kernel may need.
         optimized: run the optimization passes.
         host: where plugins are found; by default everything installed.
         observe: called after each pass with its record and the graph as it then is.
@@ -60,10 +71,34 @@ def build(
         progress("optimizing")
         report.passes = optimize(graph, host, observe)
     progress("choosing kernels")
-    plan, report.choices = plan_graph(graph, goal, kernel_providers(host, goal))
-    report.nodes_after = len(graph)
+    providers = kernel_providers(host, goal)
+    check_runnable(graph, goal, providers)
+    plans: list[Plan] = []
+    for sizes in profile_sizes(graph, shapes):
+        planned = plan_graph(graph, sizes, goal, providers, workspace=workspace)
+        plans.append(planned.plan)
+        report.plans.append(planned.record)
+        report.choices = report.choices or list(planned.choices)
+    report.nodes_after = len(report.choices) or len(graph)
     report.failed_plugins = host.failures()
-    return Engine(graph, HostExecutor(plan), report, goal)
+    package = Package(
+        graph=graph,
+        plans=tuple(plans),
+        target=str(goal),
+        providers=tuple(_versions(plans, providers)),
+        report=report.to_json(),
+    )
+    return Engine(package, HostExecutor(graph, plans, providers), report)
+
+
+def _versions(
+    plans: Iterable[Plan], providers: Iterable[NamedProvider]
+) -> Iterator[ProviderVersion]:
+    """The providers that the plans name; those of the core come with GIE itself."""
+    named = {step.provider for plan in plans for step in plan.steps}
+    for each in providers:
+        if each.name in named and each.plugin:
+            yield ProviderVersion(each.name, each.plugin, each.version)
 
 
 def import_graph(

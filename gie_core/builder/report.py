@@ -8,7 +8,18 @@ from typing import Any
 
 from gie_core.ir.rewrite import Hit
 
-__all__ = ["BuildReport", "ForeignNode", "ImportReport", "KernelChoice", "PassRecord", "Rejection"]
+__all__ = [
+    "Alternative",
+    "BuildReport",
+    "ForeignNode",
+    "ImportReport",
+    "KernelChoice",
+    "PassRecord",
+    "PlanRecord",
+    "Rejection",
+    "StepRecord",
+    "StorageRecord",
+]
 
 
 @dataclass(frozen=True)
@@ -71,15 +82,47 @@ class Rejection:
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """A candidate that was considered for some nodes.
+
+    Args:
+        provider: whose it is.
+        candidate: its name.
+        formats: how it reads its operands and writes its results.
+        covers: the first result of each node that it runs.
+        predicted: nanoseconds by the cost model.
+        measured: nanoseconds, the median; ``None`` if it was not timed.
+        error: relative error against the reference; ``None`` if it was not checked.
+        verdict: "chosen", "slower", "wrong", "failed" …
+        reason: what the verdict rests on, for those that had to go.
+    """
+
+    provider: str
+    candidate: str
+    formats: str
+    covers: tuple[str, ...]
+    predicted: int
+    measured: int | None = None
+    error: float | None = None
+    verdict: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class KernelChoice:
-    """Which provider runs a node, and why those asked before it do not.
+    """What runs a node, what else could have, and why others can't.
 
     Args:
         node: the node's first result.
         op: its op; "group:epilogue" for a group.
-        provider: who runs it; "" if the nodes of the graphs inside run one by one.
+        provider: who runs it; "view" or "join" if nothing has to run, "node by node" if the
+            nodes of the graphs inside run one by one.
         sources: nodes of the imported model that it covers.
-        rejections: the providers asked before.
+        rejections: the providers that do not run it.
+        candidate: the provider's candidate.
+        formats: how it reads its operands and writes its results.
+        nanoseconds: what it is expected to take.
+        alternatives: the candidates that were not chosen, the fastest first.
     """
 
     node: str
@@ -87,6 +130,80 @@ class KernelChoice:
     provider: str
     sources: tuple[str, ...]
     rejections: tuple[Rejection, ...]
+    candidate: str = ""
+    formats: str = ""
+    nanoseconds: int = 0
+    alternatives: tuple[Alternative, ...] = ()
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One step of a plan, for the timeline.
+
+    Args:
+        node: the first result of its node.
+        what: "cpu im2col", or "copy".
+        stream: on which it runs.
+        start, end: nanoseconds from the begin, as expected.
+    """
+
+    node: str
+    what: str
+    stream: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class StorageRecord:
+    """A piece of the arena, for the memory map.
+
+    Args:
+        kind: "arena", "input", "output", "state".
+        offset, size: bytes.
+        first, last: steps between which it is in use.
+        values: what lies there.
+    """
+
+    kind: str
+    offset: int
+    size: int
+    first: int
+    last: int
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PlanRecord:
+    """What became of one plan.
+
+    Args:
+        sizes: what the symbols stand for.
+        predicted: nanoseconds of one run, by the sum of its steps or the schedule.
+        measured: nanoseconds of one run, the median; ``None`` if it was not timed.
+        rivals: nanoseconds of the other plans that were timed whole.
+        arena: bytes.
+        lower_bound: bytes below which no arena can be.
+        weights: bytes of all constants.
+        copies: number of copies from one format into another, or into a slice.
+        error: relative error of the outputs against the reference; ``None`` if not measured.
+        budget: what it may be.
+        steps: in order.
+        storages: those of the arena.
+    """
+
+    sizes: dict[str, int]
+    predicted: int
+    measured: int | None
+    rivals: tuple[int, ...]
+    arena: int
+    lower_bound: int
+    weights: int
+    copies: int
+    error: float | None = None
+    budget: float | None = None
+    steps: tuple[StepRecord, ...] = ()
+    storages: tuple[StorageRecord, ...] = ()
 
 
 @dataclass
@@ -99,6 +216,8 @@ class BuildReport:
         choices: one per node of the optimized graph.
         nodes_before: number of nodes as imported.
         nodes_after: number of nodes that run.
+        plans: one for each profile.
+        notes: what else the user should know, a sentence each.
         failed_plugins: what is wrong with each plugin that was left out, by name.
     """
 
@@ -107,6 +226,8 @@ class BuildReport:
     choices: list[KernelChoice] = field(default_factory=list[KernelChoice])
     nodes_before: int = 0
     nodes_after: int = 0
+    plans: list[PlanRecord] = field(default_factory=list[PlanRecord])
+    notes: list[str] = field(default_factory=list[str])
     failed_plugins: dict[str, str] = field(default_factory=dict[str, str])
 
     def __str__(self) -> str:

@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
-from gie_core.builder.kernels import KernelError, kernel_providers, plan_graph
 from gie_core.builder.pipeline import import_graph, installed_passes, optimize
+from gie_core.builder.planner import plan_graph
+from gie_core.builder.profiles import check_runnable, profile_sizes
 from gie_core.builder.report import BuildReport, PassRecord
 from gie_core.cli.console import (
     clean,
@@ -42,7 +43,9 @@ from gie_core.engine.engine import TensorInfo
 from gie_core.errors import GieError
 from gie_core.ir.graph import Graph
 from gie_core.ir.text import format_graph
+from gie_core.kernels.provider import KernelError
 from gie_core.plugin.host import PluginHost, default_host
+from gie_core.runtime.providers import kernel_providers
 from gie_core.runtime.target import find_target
 
 __all__ = ["inspect"]
@@ -149,7 +152,12 @@ def _inspect(
         found.report.nodes_after = len(graph)
         say("choosing kernels")
         try:
-            _, found.report.choices = plan_graph(graph, goal, kernel_providers(host, goal))
+            providers = kernel_providers(host, goal)
+            check_runnable(graph, goal, providers)
+            for sizes in profile_sizes(graph, None):
+                planned = plan_graph(graph, sizes, goal, providers)
+                found.report.plans.append(planned.record)
+                found.report.choices = list(planned.choices)
         except KernelError as error:
             found.problem = str(error)
         found.report.failed_plugins = host.failures()

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
+from gie_core.engine.file import Package, save_package
+from gie_core.engine.plan import Plan
 from gie_core.ir.graph import Graph, Value
-from gie_core.ir.types import DType, TensorType, Type
-from gie_core.ops.run import ExecutionError
+from gie_core.ir.types import Array, DType, TensorType, Type
+from gie_core.ops.run import ExecutionError, bind_inputs
 
 if TYPE_CHECKING:
     from gie_core.builder.report import BuildReport
-    from gie_core.runtime.host import HostExecutor
-    from gie_core.runtime.target import Target
 
-__all__ = ["Engine", "TensorInfo"]
+__all__ = ["Context", "Engine", "Executor", "RunContext", "TensorInfo"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -50,26 +52,56 @@ class TensorInfo:
     __repr__ = __str__
 
 
+class RunContext(Protocol):
+    """One plan in memory of its own, as an executor makes it."""
+
+    @property
+    def plan(self) -> Plan: ...
+
+    def run(
+        self, inputs: Sequence[Any], out: Sequence[Array | None] | None = None, tap: Any = None
+    ) -> list[Any]: ...
+
+    def run_bound(
+        self, inputs: Sequence[Any], out: Sequence[Array | None], tap: Any = None
+    ) -> list[Any]: ...
+
+    def states(self) -> list[Array]: ...
+
+    def reset(self) -> None: ...
+
+
+class Executor(Protocol):
+    """Runs plans on a target. Threads may share it."""
+
+    def context(self, sizes: Mapping[str, int]) -> RunContext: ...
+
+
 class Engine:
     """A network that is ready to run. Threads may share it.
 
     Attributes:
+        package: everything that ``save`` writes.
         graph: the optimized graph; read it, don't change it.
-        report: what the build did.
-        target: what it runs on.
+        report: what the build did; ``None`` for an engine from a file, whose
+            ``package.report`` has it as JSON.
+        target: what it runs on, as text.
     """
 
     def __init__(
-        self, graph: Graph, executor: HostExecutor, report: BuildReport, target: Target
+        self, package: Package, executor: Executor, report: BuildReport | None = None
     ) -> None:
-        self.graph = graph
+        self.package = package
+        self.graph: Graph = package.graph
         self.report = report
-        self.target = target
+        self.target = package.target
         self._executor = executor
-        self.inputs = tuple(TensorInfo(v.name, v.type) for v in graph.inputs)
+        self._idle: list[Context] = []
+        self._lock = threading.Lock()
+        self.inputs = tuple(TensorInfo(v.name, v.type) for v in self.graph.inputs)
         self.outputs = tuple(
             TensorInfo(name, v.type)
-            for name, v in zip(graph.output_names, graph.outputs, strict=True)
+            for name, v in zip(self.graph.output_names, self.graph.outputs, strict=True)
         )
 
     def __call__(self, *arrays: Any, **named: Any) -> Any:
@@ -77,48 +109,208 @@ class Engine:
 
         Args:
             *arrays: the inputs in order, or one dict of inputs by name.
-            **named: inputs by name.
+            **named: inputs by name; a state that is not given is zero.
 
         Returns:
-            The output, or a dict of outputs by name where there are several.
+            The output, or a dict of outputs by name where there are several. They are new arrays.
 
         Raises:
             ExecutionError: an input is missing, unknown, or of the wrong type or shape.
         """
-        outputs = self.run(self._by_name(arrays, named))
+        outputs = self.run(_by_name(self.inputs, arrays, named))
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
-    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Run the network once; inputs and outputs by name. Raises as ``__call__``."""
-        known = [info.name for info in self.inputs]
-        unknown = sorted(inputs.keys() - set(known))
-        missing = [name for name in known if name not in inputs]
-        if unknown or missing:
-            problem = (
-                f"unknown input {unknown[0]!r}" if unknown else f"input {missing[0]!r} is missing"
-            )
-            raise ExecutionError(
-                f"{problem}; the inputs are {', '.join(map(str, self.inputs)) or 'none'}"
-            )
-        arrays = [_as_array(inputs[v.name], v) for v in self.graph.inputs]
-        return dict(zip(self.graph.output_names, self._executor.run(arrays), strict=True))
+    def run(
+        self, inputs: Mapping[str, Any], out: Mapping[str, Array] | None = None
+    ) -> dict[str, Any]:
+        """Run the network once; inputs and outputs by name. Raises as ``__call__``.
 
-    def _by_name(self, arrays: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
-        if len(arrays) == 1 and isinstance(arrays[0], Mapping):
-            return {**cast("Mapping[str, Any]", arrays[0]), **named}
-        if len(arrays) > len(self.inputs):
-            raise ExecutionError(
-                f"the network has {len(self.inputs)} inputs, but got {len(arrays)}"
-            )
-        positional = {info.name: array for info, array in zip(self.inputs, arrays, strict=False)}
-        twice = sorted(positional.keys() & named.keys())
-        if twice:
-            raise ExecutionError(f"input {twice[0]!r} was given twice")
-        return {**positional, **named}
+        Args:
+            inputs: arrays by name.
+            out: arrays to write outputs to, by name.
+        """
+        with self._lock:
+            context = self._idle.pop() if self._idle else None
+        if context is None:
+            context = self.context()
+        try:
+            if self.graph.states:
+                context.reset()
+            return context.run(inputs, out)
+        finally:
+            with self._lock:
+                self._idle.append(context)
+
+    def context(self) -> Context:
+        """A context of its own: memory and states that nobody else uses."""
+        return Context(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the engine file; an existing one is replaced in one go.
+
+        Raises:
+            EngineFileError: it can't be written.
+        """
+        digest = save_package(self.package, path)
+        self.package = replace(self.package, digest=digest)
+
+    def new_run_context(self, sizes: Mapping[str, int]) -> RunContext:
+        """What runs inputs of some sizes; for ``Context``."""
+        return self._executor.context(sizes)
 
     def __repr__(self) -> str:
         inputs, outputs = (", ".join(map(str, infos)) for infos in (self.inputs, self.outputs))
         return f"<Engine {self.graph.name} on {self.target}: ({inputs}) -> ({outputs})>"
+
+
+class Context:
+    """Memory and states to run an engine in; one thread at a time.
+
+    Attributes:
+        engine: what runs.
+    """
+
+    SIZES = 4
+    """Plans for different sizes of inputs whose memory is kept."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._graph = engine.graph
+        self._states = {state.input: state.output for state in self._graph.states}
+        self._ready: dict[tuple[tuple[str, int], ...], RunContext] = {}
+        self._last: RunContext | None = None
+
+    def __call__(self, *arrays: Any, **named: Any) -> Any:
+        """Run once, as the engine's call; a state that is not given is what the last run left."""
+        outputs = self.run(_by_name(self.engine.inputs, arrays, named))
+        return next(iter(outputs.values())) if len(outputs) == 1 else outputs
+
+    def run(
+        self,
+        inputs: Mapping[str, Any],
+        out: Mapping[str, Array] | None = None,
+        tap: Any = None,
+    ) -> dict[str, Any]:
+        """Run once; inputs and outputs by name.
+
+        Args:
+            inputs: arrays by name; states may be left out.
+            out: arrays to write outputs to, by name, of their type and shape.
+            tap: called after every step of the plan with its results.
+
+        Raises:
+            ExecutionError: an input or ``out`` does not fit, or a node failed.
+        """
+        arrays = self._arrays(inputs)
+        ready = self._run_context(arrays)
+        results = ready.run(arrays, self._out(out), tap)
+        return dict(zip(self._graph.output_names, results, strict=True))
+
+    def bind(self, inputs: Mapping[str, Any], outputs: Mapping[str, Array]) -> Binding:
+        """Let kernels read and write the caller's arrays where they lie.
+
+        Args:
+            inputs: arrays by name. Change their elements before each run.
+            outputs: arrays by name, of the outputs' types and shapes.
+
+        Returns:
+            What runs when it is called, and returns ``outputs`` with new elements in them. Arrays
+            that are not contiguous or share memory are copied in each run, as in ``run``.
+
+        Raises:
+            ExecutionError: an array does not fit.
+        """
+        arrays = self._arrays(inputs)
+        return Binding(self._run_context(arrays), arrays, self._out(outputs), dict(outputs))
+
+    def reset(self) -> None:
+        """Let all states be zero, as before the first run."""
+        for ready in self._ready.values():
+            ready.reset()
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of all arenas; weights are the engine's."""
+        return sum(ready.plan.arena for ready in self._ready.values())
+
+    # ── Inside ──────────────────────────────────────────────────────────────────────
+
+    def _arrays(self, inputs: Mapping[str, Any]) -> list[Any]:
+        known = [info.name for info in self.engine.inputs]
+        optional = {value.name for value in self._states}
+        unknown = sorted(inputs.keys() - set(known))
+        missing = [name for name in known if name not in inputs and name not in optional]
+        if unknown or missing:
+            problem = (
+                f"unknown input {unknown[0]!r}" if unknown else f"input {missing[0]!r} is missing"
+            )
+            infos = ", ".join(map(str, self.engine.inputs)) or "none"
+            raise ExecutionError(f"{problem}; the inputs are {infos}")
+        return [
+            _as_array(inputs[v.name], v) if v.name in inputs else None for v in self._graph.inputs
+        ]
+
+    def _out(self, out: Mapping[str, Array] | None) -> list[Array | None]:
+        given = out or {}
+        unknown = sorted(given.keys() - set(self._graph.output_names))
+        if unknown:
+            names = ", ".join(self._graph.output_names)
+            raise ExecutionError(f"unknown output {unknown[0]!r}; the outputs are {names}")
+        return [given.get(name) for name in self._graph.output_names]
+
+    def _run_context(self, arrays: Sequence[Any]) -> RunContext:
+        symbolic = any(not _is_static(v.type) for v in self._graph.inputs)
+        sizes = bind_inputs(self._graph, arrays) if symbolic else {}
+        key = tuple(sorted(sizes.items()))
+        ready = self._ready.get(key)
+        if ready is None:
+            while len(self._ready) >= self.SIZES:
+                self._ready.pop(next(iter(self._ready)))
+            ready = self._ready[key] = self.engine.new_run_context(sizes)
+        if self._last is not None and self._last is not ready:
+            for old, new in zip(self._last.states(), ready.states(), strict=True):
+                np.copyto(new, old)
+        self._last = ready
+        return ready
+
+
+class Binding:
+    """A run with fixed memory: see ``Context.bind``."""
+
+    def __init__(
+        self,
+        ready: RunContext,
+        inputs: Sequence[Any],
+        out: Sequence[Array | None],
+        outputs: dict[str, Array],
+    ) -> None:
+        self._ready = ready
+        self._inputs = inputs
+        self._out = out
+        self.outputs = outputs
+
+    def __call__(self) -> dict[str, Array]:
+        """Run once; the outputs that were bound are written and returned."""
+        self._ready.run_bound(self._inputs, self._out)
+        return self.outputs
+
+
+def _is_static(type_: Type) -> bool:
+    return isinstance(type_, TensorType) and type_.is_static
+
+
+def _by_name(
+    infos: Sequence[TensorInfo], arrays: tuple[Any, ...], named: Mapping[str, Any]
+) -> dict[str, Any]:
+    if len(arrays) == 1 and isinstance(arrays[0], Mapping):
+        return {**cast("Mapping[str, Any]", arrays[0]), **named}
+    if len(arrays) > len(infos):
+        raise ExecutionError(f"the network has {len(infos)} inputs, but got {len(arrays)}")
+    positional = {info.name: array for info, array in zip(infos, arrays, strict=False)}
+    twice = sorted(positional.keys() & named.keys())
+    if twice:
+        raise ExecutionError(f"input {twice[0]!r} was given twice")
+    return {**positional, **named}
 
 
 def _as_array(given: Any, value: Value) -> Any:

@@ -14,7 +14,20 @@ from gie_core.ir.graph import Graph, Node
 from gie_core.ir.types import Array
 from gie_core.kernels.format import Layout
 
-__all__ = ["ALIGNMENT", "Kind", "Place", "Plan", "Region", "Slot", "Step", "Storage"]
+__all__ = [
+    "ALIGNMENT",
+    "NODE_BY_NODE",
+    "Kind",
+    "Place",
+    "Plan",
+    "Region",
+    "Slot",
+    "Step",
+    "Storage",
+]
+
+NODE_BY_NODE = "node by node"
+"""The provider of steps whose inner graphs run one node after the other."""
 
 ALIGNMENT = 64
 """Bytes that every storage's offset in the arena is a multiple of."""
@@ -91,7 +104,8 @@ class Step:
 
     Args:
         node: the node of the plan's graph; of a reformat, the node that needs the copy.
-        provider: who runs it; "" copies its only operand into its only result, converting.
+        provider: who runs it; "" copies its only operand into its only result, converting;
+            ``NODE_BY_NODE`` runs the graphs inside of the node.
         candidate: the name of the provider's candidate; "" where the results lie in slots.
         operands: where each operand lies; ``None`` for absent and prepacked ones.
         results: where each result lies.
@@ -127,6 +141,8 @@ class Plan:
         states: for each state of the graph, where the next run finds its input.
         weights: the constants, read only.
         slots: number of Python objects.
+        fixed: constants that are no regions: pairs of a slot and an index into the weights.
+        sizes: what the symbols in the shapes of the inputs stand for.
     """
 
     graph: Graph
@@ -137,6 +153,7 @@ class Plan:
     outputs: tuple[Place, ...]
     weights: tuple[Array, ...] = ()
     slots: int = 0
+    fixed: tuple[tuple[int, int], ...] = ()
     sizes: dict[str, int] = field(default_factory=dict[str, int])
 
     @property

@@ -137,9 +137,7 @@ class Layout:
 
     def _overlaps(self) -> bool:
         """Whether two elements may share a byte (exact for strides that nest)."""
-        axes = sorted(
-            (abs(s), n) for n, s in zip(self.shape, self.strides, strict=True) if n > 1
-        )
+        axes = sorted((abs(s), n) for n, s in zip(self.shape, self.strides, strict=True) if n > 1)
         reach = self.dtype.numpy.itemsize
         for stride, extent in axes:
             if stride < reach:

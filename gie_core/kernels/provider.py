@@ -67,7 +67,8 @@ class KernelProvider(Protocol):
 
     def supports(self, node: Node, target: Target) -> Support:
         """Whether there is any candidate; a rejection says why. Also asked of nodes that are
-        not static, where the answer may be no."""
+        not static, where the answer may be no.
+        """
         ...
 
     def candidates(self, node: Node, target: Target) -> Sequence[Candidate]:
@@ -92,7 +93,8 @@ class KernelProvider(Protocol):
 @runtime_checkable
 class FunctionProvider(Protocol):
     """A provider that also runs nodes that are not static: sequences, strings, shapes that
-    depend on data, types that nobody knows beforehand."""
+    depend on data, types that nobody knows beforehand.
+    """
 
     def function(self, node: Node, target: Target) -> Function:
         """What runs a node that it supports."""

@@ -5,15 +5,17 @@ It imports ``onnx`` only when it meets such a node: networks without any don't p
 
 from __future__ import annotations
 
-from gie_core.builder.kernels import Kernel, Support
 from gie_core.ir.graph import Node
+from gie_core.kernels.candidate import Support
+from gie_core.kernels.provider import Function
+from gie_core.kernels.reference import FunctionKernels
 from gie_core.ops.foreign import Foreign
 from gie_core.runtime.target import Target
 
 __all__ = ["OnnxReferenceProvider"]
 
 
-class OnnxReferenceProvider:
+class OnnxReferenceProvider(FunctionKernels):
     """Runs ``foreign`` nodes of the domains that ``onnx.reference`` implements."""
 
     def supports(self, node: Node, target: Target) -> Support:
@@ -26,8 +28,8 @@ class OnnxReferenceProvider:
 
         return reference.support(node, node.op)
 
-    def kernel(self, node: Node, target: Target) -> Kernel:
+    def function(self, node: Node, target: Target) -> Function:
         """A function that evaluates the node; the evaluator is made once."""
         from gie_importer_onnx import reference
 
-        return reference.kernel(node)
+        return reference.function(node)

@@ -21,17 +21,18 @@ from onnx import (
 )
 from onnx.reference import ReferenceEvaluator
 
-from gie_core.builder.kernels import Kernel, Support
 from gie_core.ir.attribute import FrozenArray
 from gie_core.ir.graph import Node
 from gie_core.ir.op import Op
 from gie_core.ir.types import Array, DType, TensorType, Type
+from gie_core.kernels.candidate import Support
+from gie_core.kernels.provider import Function
 from gie_core.ops.foreign import Foreign
 from gie_core.ops.run import ExecutionError
 from gie_importer_onnx.foreign import CAPTURES, FUNCTIONS, OPSETS
 from gie_importer_onnx.reading import ONNX_DOMAIN
 
-__all__ = ["kernel", "support"]
+__all__ = ["function", "support"]
 
 
 def support(node: Node, op: Foreign) -> Support:
@@ -43,7 +44,7 @@ def support(node: Node, op: Foreign) -> Support:
     return Support.yes()
 
 
-def kernel(node: Node) -> Kernel:
+def function(node: Node) -> Function:
     """A function that evaluates the node; the evaluator is made once."""
     evaluator: Any = _evaluator(node)
     types = [result.type for result in node.results]

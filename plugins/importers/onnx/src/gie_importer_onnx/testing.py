@@ -12,11 +12,12 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from gie_core.builder.importing import Imported
-from gie_core.builder.kernels import NamedProvider, ReferenceProvider, plan_graph
 from gie_core.ir.types import Array, DType
 from gie_core.ir.verify import verify
+from gie_core.kernels.provider import NamedProvider
+from gie_core.kernels.reference import ReferenceProvider
+from gie_core.ops.run import bind_inputs
 from gie_core.runtime.host import HostExecutor
-from gie_core.runtime.target import HOST
 from gie_importer_onnx.importer import OnnxImporter
 from gie_importer_onnx.provider import OnnxReferenceProvider
 from gie_importer_onnx.tensors import ELEMENT_TYPES, array_of
@@ -37,8 +38,8 @@ def run_imported(imported: Imported, *inputs: Any) -> list[Any]:
         NamedProvider("onnx-reference", OnnxReferenceProvider()),
         NamedProvider("reference", ReferenceProvider()),
     ]
-    plan, _ = plan_graph(imported.graph, HOST, providers)
-    return HostExecutor(plan).run(inputs)
+    sizes = bind_inputs(imported.graph, inputs)
+    return HostExecutor(imported.graph, (), providers).context(sizes).run(inputs)
 
 
 def load_tensor(path: Path) -> Array:

@@ -1,0 +1,204 @@
+"""From an optimized graph to a plan for certain sizes of its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gie_core.builder.expand import Piece, expand
+from gie_core.builder.formulate import Formulation, decisions_of, formulate
+from gie_core.builder.prices import ModelPrices
+from gie_core.builder.report import (
+    Alternative,
+    KernelChoice,
+    PlanRecord,
+    StepRecord,
+    StorageRecord,
+)
+from gie_core.builder.strategy import Solution, solve
+from gie_core.builder.ways import Kernel, View, find_ways
+from gie_core.engine.assemble import Decisions, assemble
+from gie_core.engine.plan import Kind, Plan, Region
+from gie_core.engine.schedule import timeline
+from gie_core.engine.storage import lower_bound, memory_map
+from gie_core.errors import GieError
+from gie_core.ir.graph import Graph, Node
+from gie_core.ir.specialize import specialize
+from gie_core.kernels.provider import NamedProvider
+from gie_core.ops.group import Group
+from gie_core.runtime.replan import packer
+from gie_core.runtime.target import Target
+
+__all__ = ["Planned", "plan_graph"]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan, and how it came about."""
+
+    plan: Plan
+    record: PlanRecord
+    choices: tuple[KernelChoice, ...]
+
+
+def plan_graph(
+    graph: Graph,
+    sizes: Mapping[str, int],
+    target: Target,
+    providers: Sequence[NamedProvider],
+    *,
+    workspace: int | None = None,
+) -> Planned:
+    """Plan a graph for inputs of some sizes, by the cost model.
+
+    Args:
+        graph: optimized; stays as it is.
+        sizes: an extent for each symbol in the inputs' shapes.
+        target: what to run on.
+        providers: the reference last.
+        workspace: bytes that a kernel may need.
+
+    Raises:
+        KernelError: nobody runs some node.
+        StrategyError: no choice of kernels keeps the limits.
+    """
+    try:
+        static = specialize(graph, sizes)
+    except ZeroDivisionError:
+        given = ", ".join(f"{name} = {n}" for name, n in sizes.items())
+        raise GieError(
+            f"a dimension of graph {graph.name!r} divides by zero with {given}"
+        ) from None
+    ways = find_ways(expand(static), target, providers)
+    formulation = formulate(ways, ModelPrices(target), workspace)
+    (solution,) = solve(formulation.problem)
+    decisions, keys = decisions_of(formulation, solution)
+    plan = assemble(decisions, packer(providers))
+    plan.sizes.update(sizes)
+    choices = _choices(formulation, solution, decisions, keys)
+    return Planned(plan, _record(plan, decisions), choices)
+
+
+def _record(plan: Plan, decisions: Decisions) -> PlanRecord:
+    times = [_time(step.provider, decisions.nanoseconds.get(step.node, 1)) for step in plan.steps]
+    spans = timeline(plan.steps, times)
+    steps = tuple(
+        StepRecord(
+            node=step.node.results[0].name if step.node.results else step.node.op.name,
+            what=f"{step.provider} {step.candidate}".strip(),
+            stream=step.stream,
+            start=start,
+            end=end,
+        )
+        for step, (start, end) in zip(plan.steps, spans, strict=True)
+    )
+    kept = {place.storage for place in plan.outputs if isinstance(place, Region)}
+    return PlanRecord(
+        sizes=dict(plan.sizes),
+        predicted=max((end for _, end in spans), default=0),
+        measured=None,
+        rivals=(),
+        arena=plan.arena,
+        lower_bound=lower_bound(plan.storages, plan.steps, kept),
+        weights=sum({id(w): w.nbytes for w in plan.weights}.values()),
+        copies=sum(not step.provider for step in plan.steps),
+        steps=steps,
+        storages=tuple(_storages(plan, kept)),
+    )
+
+
+def _storages(plan: Plan, kept: set[int]) -> list[StorageRecord]:
+    residents: dict[int, dict[str, None]] = {}
+    for place, value in zip(plan.inputs, plan.graph.inputs, strict=True):
+        if isinstance(place, Region):
+            residents.setdefault(place.storage, {})[value.name] = None
+    for step in plan.steps:
+        for place, value in zip(step.results, step.node.results, strict=False):
+            if isinstance(place, Region):
+                residents.setdefault(place.storage, {})[value.name] = None
+    return [
+        StorageRecord(
+            kind=plan.storages[each.storage].kind.value,
+            offset=each.offset,
+            size=each.size,
+            first=each.first,
+            last=each.last,
+            values=tuple(residents.get(each.storage, ())),
+        )
+        for each in memory_map(plan.storages, plan.steps, kept)
+        if plan.storages[each.storage].kind is not Kind.CONSTANT
+    ]
+
+
+def _time(provider: str, nanoseconds: int) -> int:
+    return nanoseconds if provider else 1
+
+
+# ── What was chosen, and what was not ───────────────────────────────────────────────────
+
+
+def _choices(
+    formulation: Formulation,
+    solution: Solution,
+    decisions: Decisions,
+    keys: Mapping[Node, str],
+) -> tuple[KernelChoice, ...]:
+    ways = formulation.ways
+    rivals: dict[int, list[Alternative]] = {}
+    for key, meaning in formulation.meaning.items():
+        if isinstance(meaning, Kernel) and key not in solution.options:
+            found = _alternative(meaning, formulation.times[key])
+            for number in meaning.piece.covers:
+                rivals.setdefault(number, []).append(found)
+    pieces = {piece.covers: piece for piece in ways.expanded.pieces}
+    return tuple(
+        _choice(node, keys[node], formulation, rivals, pieces) for node in decisions.graph.nodes
+    )
+
+
+def _choice(
+    node: Node,
+    key: str,
+    formulation: Formulation,
+    rivals: Mapping[int, Sequence[Alternative]],
+    pieces: Mapping[tuple[int, ...], Piece],
+) -> KernelChoice:
+    meaning = formulation.meaning[key]
+    provider, candidate, formats, covers = "join", "", "", tuple[int, ...]()
+    if isinstance(meaning, Kernel):
+        provider, candidate = meaning.owner.name, meaning.candidate.name
+        formats, covers = formats_of(meaning), meaning.piece.covers
+    elif isinstance(meaning, View):
+        provider, covers = "view", meaning.piece.covers
+    elif isinstance(meaning, Piece):
+        provider, covers = formulation.ways.functions[meaning], meaning.covers
+    piece = pieces.get(covers)
+    others = dict.fromkeys(each for number in covers for each in rivals.get(number, ()))
+    return KernelChoice(
+        node=node.results[0].name if node.results else node.op.name,
+        op=f"group:{node.op.kind}" if isinstance(node.op, Group) else node.op.name,
+        provider=provider,
+        sources=node.sources,
+        rejections=() if piece is None else formulation.ways.rejections.get(piece, ()),
+        candidate=candidate,
+        formats=formats,
+        nanoseconds=formulation.times[key],
+        alternatives=tuple(sorted(others, key=lambda a: (a.predicted, a.provider, a.candidate))),
+    )
+
+
+def formats_of(way: Kernel) -> str:
+    """How a kernel reads and writes: "f32 NHWC, f32 → f32 NHWC"."""
+    operands = ", ".join(str(f) for f in way.candidate.operands if f is not None)
+    return f"{operands} → {', '.join(map(str, way.candidate.results))}"
+
+
+def _alternative(way: Kernel, nanoseconds: int) -> Alternative:
+    return Alternative(
+        provider=way.owner.name,
+        candidate=way.candidate.name,
+        formats=formats_of(way),
+        covers=tuple(value.name for value in way.piece.results),
+        predicted=nanoseconds,
+        verdict="slower",
+    )

@@ -1,0 +1,333 @@
+"""Every way to run every piece of a graph: what providers offer, views, and joins.
+
+Besides the providers' candidates there are three ways that need no kernel: a result may be a
+*view* of an operand; a concatenation may be a *join*, whose operands their producers write into
+its slices; and a node that is not static is a *function*, which makes its results itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import islice, product
+
+from gie_core.builder.expand import Expanded, Piece
+from gie_core.builder.report import Rejection
+from gie_core.engine.plan import NODE_BY_NODE
+from gie_core.engine.views import view_layouts
+from gie_core.ir.graph import Node, Value
+from gie_core.ir.specialize import is_static, is_static_type
+from gie_core.ir.types import DType
+from gie_core.kernels.candidate import Candidate, Support
+from gie_core.kernels.format import Format, Layout, row_major
+from gie_core.kernels.provider import (
+    FunctionProvider,
+    KernelError,
+    NamedProvider,
+)
+from gie_core.ops.shape import Concat
+from gie_core.plugin.blame import blame, checked
+from gie_core.runtime.target import Target
+
+__all__ = ["Kernel", "View", "Ways", "find_ways"]
+
+COMBINATIONS = 8
+"""Combinations of operand layouts of one candidate that are considered."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A provider's candidate, reading and writing certain layouts.
+
+    Args:
+        operands: as each operand lies in memory; ``None`` for prepacked and absent ones.
+        results: likewise.
+    """
+
+    piece: Piece
+    owner: NamedProvider
+    candidate: Candidate
+    operands: tuple[Layout | None, ...]
+    results: tuple[Layout, ...]
+
+
+@dataclass(frozen=True)
+class View:
+    """Results that are views of the first operand."""
+
+    piece: Piece
+    operand: Layout
+    results: tuple[Layout, ...]
+
+
+@dataclass
+class Ways:
+    """All ways to run a graph.
+
+    Attributes:
+        expanded: what the pieces belong to.
+        kernels: of all pieces, in order.
+        views: of all pieces.
+        joins: the concatenations, and the formats that their results may have.
+        functions: who runs the nodes that are not static.
+        layouts: how each value may lie in memory, the layout it is given or computed in first.
+        rejections: why providers do not run a piece.
+    """
+
+    expanded: Expanded
+    kernels: list[Kernel] = field(default_factory=list[Kernel])
+    views: list[View] = field(default_factory=list[View])
+    joins: dict[Piece, list[Format]] = field(default_factory=dict[Piece, list[Format]])
+    functions: dict[Piece, str] = field(default_factory=dict[Piece, str])
+    layouts: dict[Value, list[Layout]] = field(default_factory=dict[Value, list[Layout]])
+    rejections: dict[Piece, tuple[Rejection, ...]] = field(
+        default_factory=dict[Piece, tuple[Rejection, ...]]
+    )
+
+
+def find_ways(
+    expanded: Expanded,
+    target: Target,
+    providers: Sequence[NamedProvider],
+    storage: frozenset[DType] = frozenset(),
+) -> Ways:
+    """Ask all providers about all pieces.
+
+    Args:
+        expanded: static where it can be.
+        target: what to run on.
+        providers: the reference last; it is only asked where nobody else has a candidate.
+        storage: element types that values of type f32 may be stored in besides their own.
+
+    Raises:
+        KernelError: nobody runs some node; gives each provider's reason.
+        GieError: a provider raised or returned something wrong; names node and plugin.
+    """
+    return _Finder(expanded, target, providers, storage).ways()
+
+
+class _Finder:
+    def __init__(
+        self,
+        expanded: Expanded,
+        target: Target,
+        providers: Sequence[NamedProvider],
+        storage: frozenset[DType],
+    ) -> None:
+        self._target = target
+        self._providers = providers
+        self._storage = storage
+        self._ways = Ways(expanded)
+        self._offered: dict[Piece, list[tuple[NamedProvider, Candidate]]] = {}
+
+    def ways(self) -> Ways:
+        for value in self._ways.expanded.graph.inputs:
+            if is_static_type(value.type):
+                self._may_lie(value, row_major(value.tensor).layout(value.tensor.dims))
+        # The layouts in which values are made come first, then those in which they are read.
+        for piece in self._ways.expanded.pieces:
+            self._ask(piece)
+        for piece, offered in self._offered.items():
+            for _, candidate in offered:
+                self._demand(piece, candidate)
+        for piece, offered in self._offered.items():
+            for owner, candidate in offered:
+                self._combine(piece, owner, candidate)
+        return self._ways
+
+    # ── Asking ──────────────────────────────────────────────────────────────────────
+
+    def _ask(self, piece: Piece) -> None:
+        node = piece.node
+        if not is_static(node):
+            self._function(piece)
+            return
+        self._views(piece)
+        if isinstance(node.op, Concat):
+            self._join(piece)
+        offered, rejections = self._candidates(piece)
+        self._offered[piece] = offered
+        self._ways.rejections[piece] = rejections
+        for _, candidate in offered:
+            for value, format_ in zip(piece.results, candidate.results, strict=True):
+                self._may_lie(value, format_.layout(value.tensor.dims))
+        if not offered and len(piece.covers) == 1 and piece not in self._ways.joins:
+            raise _nobody(node, self._target, rejections)
+
+    def _candidates(
+        self, piece: Piece
+    ) -> tuple[list[tuple[NamedProvider, Candidate]], tuple[Rejection, ...]]:
+        node = piece.node
+        offered: list[tuple[NamedProvider, Candidate]] = []
+        rejections: list[Rejection] = []
+        for owner in self._providers:
+            if offered and isinstance(owner.provider, FunctionProvider):
+                continue  # the references are what kernels are measured against
+            support = self._supports(owner, node)
+            if not support.ok:
+                rejections.append(Rejection(owner.name, support.reason))
+                continue
+            what = f"at {node}, candidates() of the kernel provider {owner.name!r}"
+            with blame(owner.plugin, what):
+                found = list(owner.provider.candidates(node, self._target))
+            for candidate in found:
+                checked(candidate, Candidate, owner.plugin, what)
+                reason = self._unusable(piece, candidate)
+                if reason:
+                    rejections.append(Rejection(f"{owner.name} {candidate.name}", reason))
+                else:
+                    offered.append((owner, candidate))
+        return offered, tuple(rejections)
+
+    def _supports(self, owner: NamedProvider, node: Node) -> Support:
+        what = f"at {node}, supports() of the kernel provider {owner.name!r}"
+        with blame(owner.plugin, what):
+            return checked(owner.provider.supports(node, self._target), Support, owner.plugin, what)
+
+    def _unusable(self, piece: Piece, candidate: Candidate) -> str:
+        """Why a candidate can't be chosen; nothing if it can."""
+        node = piece.node
+        pairs = [*zip(node.operands, candidate.operands, strict=False)]
+        pairs += [*zip(node.results, candidate.results, strict=False)]
+        if len(pairs) != len(node.operands) + len(node.results):
+            return "it has not a format for each operand and result"
+        for value, format_ in pairs:
+            if value is None or format_ is None:
+                continue
+            if value.tensor.rank != len(format_.order):
+                return f"its format {format_} does not fit %{value.name}"
+            own = value.tensor.dtype
+            allowed = {own} | (self._storage if own is DType.F32 else set())
+            if format_.dtype not in allowed:
+                return f"storing %{value.name} as {format_.dtype} is not allowed"
+        return ""
+
+    def _function(self, piece: Piece) -> None:
+        node = piece.node
+        rejections: list[Rejection] = []
+        for owner in self._providers:
+            support = self._supports(owner, node)
+            if support.ok and isinstance(owner.provider, FunctionProvider):
+                self._ways.functions[piece] = owner.name
+                break
+            reason = support.reason or "it needs shapes that are known beforehand"
+            rejections.append(Rejection(owner.name, reason))
+        else:
+            if not node.op.subgraphs():
+                raise _nobody(node, self._target, tuple(rejections))
+            self._ways.functions[piece] = NODE_BY_NODE
+        self._ways.rejections[piece] = tuple(rejections)
+        for value in piece.results:
+            if is_static_type(value.type):
+                self._may_lie(value, row_major(value.tensor).layout(value.tensor.dims))
+
+    # ── Views and joins ─────────────────────────────────────────────────────────────
+
+    def _views(self, piece: Piece) -> None:
+        operand = piece.node.operands[0] if piece.node.operands else None
+        if operand is None or operand.data is not None:
+            return
+        if view_layouts(piece.node, row_major(operand.tensor).layout(operand.tensor.dims)) is None:
+            return  # it moves elements whatever their order
+        self._may_lie(operand, row_major(operand.tensor).layout(operand.tensor.dims))
+        for layout in list(self._ways.layouts[operand]):
+            found = view_layouts(piece.node, layout)
+            if found is None:
+                continue
+            results = tuple(result for _, result in found)
+            self._ways.views.append(View(piece, layout, results))
+            for value, result in zip(piece.results, results, strict=True):
+                self._may_lie(value, result)
+
+    def _join(self, piece: Piece) -> None:
+        """A concatenation in every format that some operand is made in."""
+        (result,) = piece.results
+        formats = {_plain(row_major(result.tensor))}
+        for operand in piece.node.operands:
+            assert operand is not None
+            for layout in self._ways.layouts.get(operand, ()):
+                if (order := _order_of(layout)) is not None:
+                    formats.add(Format(layout.dtype, order))
+        if not result.tensor.is_static or not all(result.tensor.dims):
+            return
+        found = sorted(formats, key=lambda f: (f.dtype.value, f.order))
+        self._ways.joins[piece] = found
+        for format_ in found:
+            self._may_lie(result, format_.layout(result.tensor.dims))
+        for operand in piece.node.operands:
+            assert operand is not None
+            self._may_lie(operand, row_major(operand.tensor).layout(operand.tensor.dims))
+
+    # ── Layouts ─────────────────────────────────────────────────────────────────────
+
+    def _may_lie(self, value: Value, layout: Layout) -> None:
+        layouts = self._ways.layouts.setdefault(value, [])
+        if layout.canonical() not in (known.canonical() for known in layouts):
+            layouts.append(layout)
+
+    def _demand(self, piece: Piece, candidate: Candidate) -> None:
+        """Let operands lie as a kernel wants them, where they do not by themselves."""
+        for value, format_ in zip(piece.node.operands, candidate.operands, strict=True):
+            if value is None or format_ is None or value.data is not None:
+                continue
+            if not any(format_.accepts(layout) for layout in self._ways.layouts[value]):
+                self._may_lie(value, format_.layout(value.tensor.dims))
+
+    def _combine(self, piece: Piece, owner: NamedProvider, candidate: Candidate) -> None:
+        """A way for each combination of operand layouts that a kernel takes."""
+        accepted: list[list[Layout | None]] = []
+        chosen: dict[Value, int] = {}
+        for value, format_ in zip(piece.node.operands, candidate.operands, strict=True):
+            if value is None or format_ is None:
+                accepted.append([None])
+            elif value.data is not None:
+                accepted.append([format_.layout(value.tensor.dims)])
+            elif value in chosen:  # read twice: in one layout, which the first place decides
+                accepted.append([None])
+            else:
+                chosen[value] = len(accepted)
+                fitting = [x for x in self._ways.layouts[value] if format_.accepts(x)]
+                accepted.append([*fitting])
+        results = tuple(
+            next(
+                known
+                for known in self._ways.layouts[value]
+                if known.canonical() == format_.layout(value.tensor.dims).canonical()
+            )
+            for value, format_ in zip(piece.results, candidate.results, strict=True)
+        )
+        for operands in islice(product(*accepted), COMBINATIONS):
+            filled = tuple(
+                operands[chosen[value]] if value in chosen and format_ is not None else layout
+                for value, format_, layout in zip(
+                    piece.node.operands, candidate.operands, operands, strict=True
+                )
+            )
+            if _fits(candidate, filled):
+                self._ways.kernels.append(Kernel(piece, owner, candidate, filled, results))
+
+
+def _fits(candidate: Candidate, operands: Sequence[Layout | None]) -> bool:
+    return all(
+        format_ is None or (layout is not None and format_.accepts(layout))
+        for format_, layout in zip(candidate.operands, operands, strict=True)
+    )
+
+
+def _order_of(layout: Layout) -> tuple[int, ...] | None:
+    """The order of the axes of a layout without gaps; ``None`` if it has any, or repeats."""
+    axes = range(len(layout.shape))
+    order = tuple(sorted(axes, key=lambda axis: (-layout.strides[axis], axis)))
+    dense = Format(layout.dtype, order).layout(layout.shape)
+    return order if dense.canonical() == layout.canonical() else None
+
+
+def _plain(format_: Format) -> Format:
+    return Format(format_.dtype, format_.order)
+
+
+def _nobody(node: Node, target: Target, rejections: Sequence[Rejection]) -> KernelError:
+    reasons = "; ".join(f"{r.provider}: {r.reason}" for r in rejections)
+    sources = f" (from {', '.join(node.sources)})" if node.sources else ""
+    name = f" %{node.results[0].name}" if node.results else ""
+    return KernelError(f"nothing runs {node.op.name}{name}{sources} on {target}: {reasons}")

@@ -1,0 +1,377 @@
+"""From decisions to a plan: where every value lies, and the steps in order.
+
+What was decided is how each node runs. Here follows what that means for memory: results that
+are views, concatenations whose operands are written into their slices, results computed in
+place, copies for kernels that need another format, and which constants to pack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gie_core.engine.plan import Kind, Place, Plan, Region, Slot, Step, Storage
+from gie_core.engine.schedule import assign_streams
+from gie_core.engine.storage import place
+from gie_core.engine.views import slice_of, view_layouts
+from gie_core.errors import GieError
+from gie_core.ir.graph import Graph, Node, Value
+from gie_core.ir.specialize import is_static_type
+from gie_core.ir.types import Array, DType
+from gie_core.kernels.candidate import Candidate
+from gie_core.kernels.format import Format, Layout, row_major
+from gie_core.ops.shape import Concat
+
+__all__ = ["Chosen", "Decisions", "assemble"]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Who runs a node, and how; ``candidate`` is ``None`` where the results lie in slots."""
+
+    provider: str
+    candidate: Candidate | None
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """How each node of a graph runs.
+
+    Args:
+        graph: as it will run: groups that run in part or apart are taken apart.
+        chosen: the nodes that a kernel runs.
+        views: the nodes whose results are views of their first operand.
+        joins: the concatenations that are made of slices: the format of the result, and the
+            operands that their producers write into it. The others are copied there.
+        nanoseconds: what each node is expected to take, for the schedule.
+        streams: on how many streams to run.
+    """
+
+    graph: Graph
+    chosen: Mapping[Node, Chosen]
+    views: frozenset[Node] = frozenset()
+    joins: Mapping[Node, tuple[Format, frozenset[int]]] = field(
+        default_factory=dict[Node, tuple[Format, frozenset[int]]]
+    )
+    nanoseconds: Mapping[Node, int] = field(default_factory=dict[Node, int])
+    streams: int = 1
+
+
+_BYTE = DType.U8
+
+Pack = Callable[[Node, str, str], Sequence[Array]]
+"""The prepacked constants of a node for a provider's candidate."""
+
+
+def assemble(decisions: Decisions, pack: Pack) -> Plan:
+    """The plan that carries out the decisions.
+
+    Args:
+        decisions: complete: every node is chosen, a view or a join.
+        pack: called once for every node that a kernel runs.
+    """
+    return _Assembler(decisions, pack).plan()
+
+
+class _Assembler:
+    def __init__(self, decisions: Decisions, pack: Pack) -> None:
+        self._decisions = decisions
+        self._graph = decisions.graph
+        self._pack = pack
+        self._storages: list[Storage] = []
+        self._steps: list[Step] = []
+        self._times: list[int] = []
+        self._weights: list[Array] = []
+        self._weight_numbers: dict[int, int] = {}
+        self._slots = 0
+        self._fixed: list[tuple[int, int]] = []
+        self._homes: dict[Value, Place] = {}
+        self._residents: dict[int, list[Value]] = {}
+        self._reserved: dict[Value, Region] = {}
+        self._copies: dict[tuple[Value, Layout], Region] = {}
+        self._order = {node: index for index, node in enumerate(self._graph.nodes)}
+        self._outputs = {*self._graph.outputs, *(s.output for s in self._graph.states)}
+        self._states = {state.input: state.output for state in self._graph.states}
+        self._last_uses: dict[Value, float] = {}
+
+    def plan(self) -> Plan:
+        inputs = tuple(self._input(value) for value in self._graph.inputs)
+        self._reserve_slices()
+        for node in self._graph.nodes:
+            self._node(node)
+        outputs = tuple(self._home(value) for value in self._graph.outputs)
+        kept = {p.storage for p in outputs if isinstance(p, Region)}
+        self._carry_states()
+        steps = assign_streams(self._steps, self._times, self._decisions.streams)
+        storages, arena = place(self._storages, steps, kept)
+        return Plan(
+            graph=self._graph,
+            steps=steps,
+            storages=storages,
+            arena=arena,
+            inputs=inputs,
+            outputs=outputs,
+            weights=tuple(self._weights),
+            slots=self._slots,
+            fixed=tuple(self._fixed),
+        )
+
+    # ── Nodes ───────────────────────────────────────────────────────────────────────
+
+    def _node(self, node: Node) -> None:
+        if node in self._decisions.views and self._view(node):
+            return
+        if node in self._decisions.joins:
+            self._join(node)
+            return
+        chosen = self._decisions.chosen.get(node)
+        if chosen is None:
+            raise GieError(f"nothing was chosen to run {node}")
+        if chosen.candidate is None:
+            self._function(node, chosen.provider)
+        else:
+            self._kernel(node, chosen.provider, chosen.candidate)
+
+    def _kernel(self, node: Node, provider: str, candidate: Candidate) -> None:
+        operands = tuple(
+            None if value is None or format_ is None else self._read(node, value, format_)
+            for value, format_ in zip(node.operands, candidate.operands, strict=True)
+        )
+        results = tuple(
+            self._written(node, index, candidate, operands) for index in range(len(node.results))
+        )
+        for value, region in zip(node.results, results, strict=True):
+            self._settle(value, region)
+        constants = self._pack(node, provider, candidate.name)
+        workspace = None
+        if candidate.workspace:
+            workspace = self._region(Layout(_BYTE, (candidate.workspace,), (1,)), Kind.ARENA)
+        self._add(
+            Step(
+                node=node,
+                provider=provider,
+                candidate=candidate.name,
+                operands=operands,
+                results=results,
+                constants=tuple(self._weight(array) for array in constants),
+                workspace=workspace,
+            ),
+            self._decisions.nanoseconds.get(node, 1),
+        )
+
+    def _function(self, node: Node, provider: str) -> None:
+        operands = tuple(None if value is None else self._home(value) for value in node.operands)
+        results = tuple(self._slot() for _ in node.results)
+        for value, slot in zip(node.results, results, strict=True):
+            self._settle(value, slot)
+        self._add(Step(node, provider, "", operands, results), 1)
+
+    def _view(self, node: Node) -> bool:
+        value = node.operands[0]
+        home = None if value is None else self._home(value)
+        if value is None or not isinstance(home, Region):
+            return False
+        layouts = view_layouts(node, home.layout)
+        if layouts is None:  # it would be one of the operand in its own order
+            home = self._read(node, value, row_major(value.tensor))
+            layouts = view_layouts(node, home.layout)
+        if layouts is None:
+            return False
+        for result, (offset, layout) in zip(node.results, layouts, strict=True):
+            self._settle(result, Region(home.storage, home.offset + offset, layout))
+        return True
+
+    # ── Concatenations made of slices ───────────────────────────────────────────────
+
+    def _reserve_slices(self) -> None:
+        """Give every joined result its storage and its operands their slices, outermost first."""
+        for node in reversed(list(self._decisions.joins)):
+            format_, placed = self._decisions.joins[node]
+            result = node.result
+            region = self._reserved.get(result)
+            if region is None:
+                region = self._region(format_.layout(result.tensor.dims), self._kind(result))
+                self._reserved[result] = region
+            for index, part in enumerate(_slices(node, region)):
+                operand = node.operands[index]
+                if index in placed and operand is not None and self._may_lie(operand, part):
+                    self._reserved[operand] = part
+
+    def _may_lie(self, value: Value, region: Region) -> bool:
+        """Whether the producer of a value can write it to a slice that nobody else wants."""
+        if value in self._reserved or value.node is None or value.node in self._decisions.views:
+            return False
+        if value.node in self._decisions.joins:
+            format_, _ = self._decisions.joins[value.node]
+            return format_.layout(region.layout.shape).dtype is region.layout.dtype
+        chosen = self._decisions.chosen.get(value.node)
+        if chosen is None or chosen.candidate is None:
+            return False
+        index = value.node.results.index(value)
+        return chosen.candidate.results[index].accepts(region.layout)
+
+    def _join(self, node: Node) -> None:
+        region = self._reserved[node.result]
+        self._settle(node.result, region)
+        for operand, part in zip(node.operands, _slices(node, region), strict=True):
+            if operand is not None and self._reserved.get(operand) != part:
+                self._copy(node, self._home(operand), part)
+
+    # ── Values ──────────────────────────────────────────────────────────────────────
+
+    def _input(self, value: Value) -> Place:
+        place: Place = self._slot()
+        if is_static_type(value.type):
+            kind = Kind.STATE if value in self._states else Kind.INPUT
+            place = self._region(row_major(value.tensor).layout(value.tensor.dims), kind)
+        self._settle(value, place)
+        return place
+
+    def _settle(self, value: Value, place: Place) -> None:
+        self._homes[value] = place
+        if isinstance(place, Region):
+            self._residents.setdefault(place.storage, []).append(value)
+
+    def _home(self, value: Value) -> Place:
+        if value not in self._homes:  # a constant that some node reads as it is
+            assert value.data is not None
+            self._settle(value, self._constant(value))
+        return self._homes[value]
+
+    def _constant(self, value: Value) -> Place:
+        assert value.data is not None
+        number = self._weight(value.data)
+        if not is_static_type(value.type):
+            slot = self._slot()
+            self._fixed.append((slot.index, number))
+            return slot
+        data = self._weights[number]
+        layout = Layout(value.tensor.dtype, data.shape, data.strides)
+        self._storages.append(Storage(Kind.CONSTANT, data.nbytes, number))
+        return Region(len(self._storages) - 1, 0, layout)
+
+    def _read(self, node: Node, value: Value, format_: Format) -> Region:
+        """Where a kernel finds a value in its format; a copy is made once for all that need it."""
+        home = self._home(value)
+        if isinstance(home, Region) and format_.accepts(home.layout):
+            return home
+        layout = format_.layout(value.tensor.dims)
+        if (value, layout) not in self._copies:
+            region = self._copies[value, layout] = self._region(layout, Kind.ARENA)
+            self._copy(node, home, region)
+        return self._copies[value, layout]
+
+    def _written(
+        self, node: Node, index: int, candidate: Candidate, operands: Sequence[Place | None]
+    ) -> Region:
+        value, format_ = node.results[index], candidate.results[index]
+        if value in self._reserved:
+            return self._reserved[value]
+        layout = format_.layout(value.tensor.dims)
+        for result, operand in candidate.in_place:
+            if result == index and self._is_free(node, operand, operands[operand], layout, value):
+                region = operands[operand]
+                assert isinstance(region, Region)
+                return region
+        return self._region(layout, self._kind(value))
+
+    def _is_free(
+        self, node: Node, index: int, region: Place | None, layout: Layout, result: Value
+    ) -> bool:
+        """Whether the memory of an operand may be overwritten by a result."""
+        value = node.operands[index]
+        if value is None or not isinstance(region, Region) or region != self._homes.get(value):
+            return False
+        if region.layout.canonical() != layout.canonical() or node.operands.count(value) > 1:
+            return False
+        storage = self._storages[region.storage]
+        if storage.kind is Kind.STATE:
+            return self._states.get(value) is result and self._is_last(node, value)
+        whole = region.span == (0, storage.size)
+        return storage.kind is Kind.ARENA and whole and self._is_last(node, value)
+
+    def _is_last(self, node: Node, value: Value) -> bool:
+        """Whether nobody reads a value, or what it is a view of, after a node."""
+        home = self._homes[value]
+        assert isinstance(home, Region)
+        residents = self._residents[home.storage]
+        return all(self._last_use(v) <= self._order[node] for v in residents)
+
+    def _last_use(self, value: Value) -> float:
+        """The last node that reads a value or a view of it; infinite for outputs."""
+        if value not in self._last_uses:
+            last = float("inf") if value in self._outputs else -1.0
+            for user in value.users:
+                last = max(last, self._order[user])
+                if user in self._decisions.views and user.operands[0] is value:
+                    last = max([last, *(self._last_use(result) for result in user.results)])
+            self._last_uses[value] = last
+        return self._last_uses[value]
+
+    def _carry_states(self) -> None:
+        """Let every state's new content end up where the next run reads it."""
+        pairs = [(self._home(s.output), self._home(s.input)) for s in self._graph.states]
+        moves = [(new, old) for new, old in pairs if new != old and isinstance(old, Region)]
+        old_storages = {old.storage for _, old in moves}
+        node = next(reversed(list(self._graph.nodes)), None)
+        if node is None:
+            return
+        ready: list[tuple[Place, Region]] = []
+        for new, old in moves:
+            if isinstance(new, Region) and new.storage in old_storages:
+                # What another state is about to lose is saved first.
+                saved = self._region(row_major_layout(old.layout), Kind.ARENA)
+                self._copy(node, new, saved)
+                new = saved
+            ready.append((new, old))
+        for new, old in ready:
+            self._copy(node, new, old)
+
+    # ── Pieces of the plan ──────────────────────────────────────────────────────────
+
+    def _kind(self, value: Value) -> Kind:
+        return Kind.OUTPUT if value in self._graph.outputs else Kind.ARENA
+
+    def _region(self, layout: Layout, kind: Kind) -> Region:
+        low, high = layout.span
+        self._storages.append(Storage(kind, high - low))
+        return Region(len(self._storages) - 1, -low, layout)
+
+    def _slot(self) -> Slot:
+        self._slots += 1
+        return Slot(self._slots - 1)
+
+    def _copy(self, node: Node, source: Place, target: Region) -> None:
+        self._add(Step(node, "", "copy", (source,), (target,)), 1)
+
+    def _add(self, step: Step, nanoseconds: int) -> None:
+        self._steps.append(step)
+        self._times.append(nanoseconds)
+
+    def _weight(self, array: Array) -> int:
+        """The number of a constant; arrays that are the same object are kept once."""
+        if id(array) not in self._weight_numbers:
+            self._weight_numbers[id(array)] = len(self._weights)
+            self._weights.append(array)
+        return self._weight_numbers[id(array)]
+
+
+def _slices(node: Node, region: Region) -> list[Region]:
+    """The part of a concatenation's result that each operand fills."""
+    op = node.op
+    assert isinstance(op, Concat)
+    axis = op.axis % len(region.layout.shape)
+    found: list[Region] = []
+    start = 0
+    for operand in node.operands:
+        assert operand is not None
+        extent = operand.tensor.dims[axis]
+        offset, layout = slice_of(region.layout, axis, start, extent)
+        found.append(Region(region.storage, region.offset + offset, layout))
+        start += extent
+    return found
+
+
+def row_major_layout(layout: Layout) -> Layout:
+    """The dense layout of the same shape with the last axis fastest."""
+    return Format(layout.dtype, tuple(range(len(layout.shape)))).layout(layout.shape)

@@ -1,0 +1,116 @@
+"""Specialization: a graph with numbers in place of symbols."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gie_core.ir.dims import Dim, SymInt, evaluate_dim, free_symbols, substitute_dim, symbol
+from gie_core.ir.graph import Graph, Node, Value
+from gie_core.ir.op import Op
+from gie_core.ir.types import DType, TensorType, Type
+
+__all__ = ["is_static", "is_static_type", "specialize", "symbols_of_inputs"]
+
+
+def specialize(graph: Graph, sizes: Mapping[str, int]) -> Graph:
+    """A copy for inputs of certain sizes.
+
+    Symbols that ``sizes`` does not name, such as the number of elements that ``nonzero`` finds,
+    stay. Bodies of groups are specialized too; those of control flow, whose values may change
+    their shape from one iteration to the next, are not.
+
+    Args:
+        graph: stays as it is; constants' arrays are shared.
+        sizes: an extent for each symbol.
+
+    Raises:
+        ZeroDivisionError: a dimension divides by a symbol that is 0.
+    """
+    copy = Graph(graph.name)
+    copy.metadata.update(graph.metadata)
+    copies: dict[Value, Value] = {}
+    for value in graph.inputs:
+        copies[value] = copy.add_input(value.name, _sized_type(value.type, sizes))
+    for value in graph.constants:
+        copies[value] = copy.add_constant(value.data, value.name)
+    for node in graph.nodes:
+        operands = [None if v is None else copies[v] for v in node.operands]
+        made = copy.add(
+            _sized_op(node.op, operands, sizes),
+            *operands,
+            names=[v.name for v in node.results],
+            types=[_sized_type(v.type, sizes) for v in node.results],
+            sources=node.sources,
+        )
+        made.metadata.update(node.metadata)
+        copies.update(zip(node.results, made.results, strict=True))
+    for value, its_copy in copies.items():
+        its_copy.quantization = value.quantization
+    names = zip(graph.output_names, graph.outputs, strict=True)
+    copy.set_outputs([(name, copies[value]) for name, value in names])
+    for state in graph.states:
+        copy.add_state(copies[state.input], copies[state.output])
+    return copy
+
+
+def is_static(node: Node) -> bool:
+    """Whether memory for all results can be set aside before the node runs.
+
+    That needs tensors of known shapes and fixed-size elements, and an op without symbols that
+    runs no graphs but a group's.
+    """
+    values = [v for v in (*node.operands, *node.results) if v is not None]
+    if not all(is_static_type(v.type) for v in values) or node.op.symbols():
+        return False
+    return not node.op.subgraphs() or node.op.name == "group"
+
+
+def is_static_type(type_: Type) -> bool:
+    """A tensor of known shape, of elements that all take the same room."""
+    return isinstance(type_, TensorType) and type_.is_static and type_.dtype is not DType.STR
+
+
+def symbols_of_inputs(graph: Graph) -> frozenset[str]:
+    """The symbols that the sizes of the inputs decide."""
+    types = (v.type for v in graph.inputs if isinstance(v.type, TensorType))
+    dims = (dim for type_ in types for dim in type_.shape or ())
+    return frozenset(next(iter(free_symbols(d))) for d in dims if _is_symbol(d))
+
+
+def _is_symbol(dim: Dim) -> bool:
+    names = free_symbols(dim)
+    return len(names) == 1 and dim == symbol(next(iter(names)))
+
+
+def _sized_op(op: Op, operands: list[Value | None], sizes: Mapping[str, int]) -> Op:
+    if op.name == "group":
+        (name, body), *_ = op.subgraphs().items()
+        return op.replace(**{name: specialize(body, _sizes_of_body(body, operands))})
+    return op.resolve(sizes) if op.symbols() and op.symbols() <= sizes.keys() else op
+
+
+def _sizes_of_body(body: Graph, operands: list[Value | None]) -> dict[str, int]:
+    """What a group's operands say of the symbols in its body."""
+    sizes: dict[str, int] = {}
+    for inner, outer in zip(body.inputs, operands, strict=True):
+        if outer is None or not isinstance(inner.type, TensorType):
+            continue
+        for dim, extent in zip(inner.type.shape or (), outer.tensor.shape or (), strict=False):
+            if _is_symbol(dim) and isinstance(extent, int):
+                sizes[next(iter(free_symbols(dim)))] = extent
+    return sizes
+
+
+def _sized_type(type_: Type, sizes: Mapping[str, int]) -> Type:
+    if not isinstance(type_, TensorType) or type_.shape is None or type_.is_static:
+        return type_
+    return TensorType(type_.dtype, tuple(_sized_dim(dim, sizes) for dim in type_.shape))
+
+
+def _sized_dim(dim: Dim, sizes: Mapping[str, int]) -> Dim:
+    if not isinstance(dim, SymInt):
+        return dim
+    if free_symbols(dim) <= sizes.keys():
+        return evaluate_dim(dim, sizes)
+    known: dict[str, Dim] = {name: sizes[name] for name in free_symbols(dim) & sizes.keys()}
+    return substitute_dim(dim, known)

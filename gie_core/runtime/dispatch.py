@@ -1,0 +1,157 @@
+"""Running nodes whose operands' sizes nobody knew at build time.
+
+Bodies of control flow, and whatever follows an op whose result's size is data, run one node
+after the other. Once a node's operands are there it is like any other: the providers are asked
+about it with the shapes as they are, and the answer is kept for the next time.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gie_core.ir.graph import Graph, Node
+from gie_core.ir.inference import infer_types
+from gie_core.ir.op import Op, OpError
+from gie_core.ir.specialize import is_static
+from gie_core.ir.types import Array, type_of
+from gie_core.kernels.candidate import Candidate
+from gie_core.kernels.provider import (
+    Function,
+    FunctionProvider,
+    KernelError,
+    Memory,
+    NamedProvider,
+)
+from gie_core.ops.run import as_tuple, run_graph
+from gie_core.runtime.target import Target
+
+__all__ = ["Dispatcher"]
+
+REMEMBERED = 512
+"""Bound nodes that are kept; a loop over growing tensors would otherwise fill the memory."""
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A node with sizes, and who runs it."""
+
+    node: Node
+    owner: NamedProvider
+    candidate: Candidate
+    constants: tuple[Array, ...]
+
+
+class Dispatcher:
+    """Runs single nodes on arrays.
+
+    Args:
+        providers: in the order in which they are asked.
+        target: what runs.
+    """
+
+    def __init__(self, providers: Sequence[NamedProvider], target: Target) -> None:
+        self._providers = providers
+        self._target = target
+        self._ready: OrderedDict[tuple[Any, ...], _Ready | Function] = OrderedDict()
+
+    def run(self, node: Node, op: Op, operands: Sequence[Any]) -> tuple[Any, ...]:
+        """The results of one node.
+
+        Args:
+            node: of any graph.
+            op: the node's, with numbers for symbols.
+            operands: arrays, lists for sequences, ``None`` for what is absent.
+
+        Raises:
+            KernelError: nobody runs it.
+            ExecutionError: it failed.
+        """
+        key = (node, op, *map(_shape_of, operands))
+        if key in self._ready:
+            self._ready.move_to_end(key)
+        else:
+            self._ready[key] = self._prepare(node, op, operands)
+            if len(self._ready) > REMEMBERED:
+                self._ready.popitem(last=False)
+        ready = self._ready[key]
+        return _run(ready, operands) if isinstance(ready, _Ready) else ready(op, operands)
+
+    def run_graph(self, graph: Graph, inputs: Sequence[Any]) -> list[Any]:
+        """Run a graph, one node after the other."""
+        return run_graph(graph, inputs, self.run)
+
+    def _prepare(self, node: Node, op: Op, operands: Sequence[Any]) -> _Ready | Function:
+        sized = _sized(node, op, operands)
+        reasons: list[str] = []
+        for owner in self._providers:
+            support = owner.provider.supports(sized or node, self._target)
+            if not support.ok:
+                reasons.append(f"{owner.name}: {support.reason}")
+            elif isinstance(owner.provider, FunctionProvider):
+                return owner.provider.function(node, self._target)
+            elif sized is not None and (ready := self._bindable(owner, sized)) is not None:
+                return ready
+        if op.subgraphs():
+            return self._node_by_node
+        raise KernelError(f"nothing runs {node} on {self._target}: {'; '.join(reasons)}")
+
+    def _bindable(self, owner: NamedProvider, node: Node) -> _Ready | None:
+        """The first candidate for arrays in row-major order."""
+        for candidate in owner.provider.candidates(node, self._target):
+            formats = (*candidate.operands, *candidate.results)
+            if all(f is None or f.order == tuple(range(len(f.order))) for f in formats):
+                constants = tuple(owner.provider.prepack(node, candidate.name))
+                return _Ready(node, owner, candidate, constants)
+        return None
+
+    def _node_by_node(self, op: Op, operands: Sequence[Any]) -> tuple[Any, ...]:
+        return as_tuple(op.compute(*operands, run=self.run_graph))
+
+
+def _shape_of(operand: Any) -> Any:
+    if isinstance(operand, np.ndarray):
+        return operand.dtype, operand.shape
+    return type(operand)
+
+
+def _sized(node: Node, op: Op, operands: Sequence[Any]) -> Node | None:
+    """The node in a graph of its own, with the shapes that its operands have."""
+    graph = Graph("one node")
+    values: list[Any] = []
+    for value, operand in zip(node.operands, operands, strict=True):
+        if value is None or operand is None:
+            values.append(None)
+        elif not isinstance(operand, np.ndarray) or operand.dtype == object:
+            return None
+        elif value.data is not None:
+            values.append(graph.add_constant(value.data, value.name))
+        else:
+            values.append(graph.add_input(value.name, type_of(operand)))
+    try:
+        names = [r.name for r in node.results]
+        made = graph.add(op, *values, names=names, types=infer_types(op, values))
+    except OpError:
+        return None
+    made.sources = node.sources
+    return made if is_static(made) else None
+
+
+def _run(ready: _Ready, operands: Sequence[Any]) -> tuple[Any, ...]:
+    results = tuple(
+        np.empty(value.tensor.dims, value.tensor.dtype.numpy) for value in ready.node.results
+    )
+    given = tuple(
+        None if format_ is None else np.ascontiguousarray(array, format_.dtype.numpy)
+        for array, format_ in zip(operands, ready.candidate.operands, strict=True)
+    )
+    workspace = np.empty(ready.candidate.workspace, np.uint8)
+    memory = Memory(given, results, ready.constants, workspace)
+    with np.errstate(all="ignore"):
+        for launch in ready.owner.provider.bind(ready.node, ready.candidate.name, memory):
+            launch()
+    return results

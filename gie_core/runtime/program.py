@@ -1,0 +1,251 @@
+"""A program: a plan's steps bound to memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from gie_core.engine.plan import NODE_BY_NODE, Place, Plan, Region, Slot, Step
+from gie_core.ir.types import Array
+from gie_core.kernels.provider import (
+    FunctionProvider,
+    KernelError,
+    Launch,
+    Memory,
+    NamedProvider,
+)
+from gie_core.ops.run import ExecutionError, bind_symbols, failed, resolve
+from gie_core.plugin.blame import blame
+from gie_core.runtime.dispatch import Dispatcher
+from gie_core.runtime.memory import HostMemory
+from gie_core.runtime.target import HOST
+
+__all__ = ["Program", "Tap"]
+
+Tap = Callable[[Step, tuple[Any, ...]], None]
+"""Called after a step with its results, which are only valid until it returns."""
+
+
+class Program:
+    """Every step of a plan as functions without arguments.
+
+    Args:
+        plan: what runs.
+        memory: where.
+        providers: those that the plan names, by name.
+        dispatcher: runs what has no memory of its own.
+        slots: the values that are no regions.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        memory: HostMemory,
+        providers: Mapping[str, NamedProvider],
+        dispatcher: Dispatcher,
+        slots: list[Any],
+    ) -> None:
+        self._plan = plan
+        self._memory = memory
+        self._providers = providers
+        self._dispatcher = dispatcher
+        self._slots = slots
+        self._regions: dict[Region, Array] = {}
+        self.sizes: dict[str, int] = {}
+        self._launches = [(step, self._bind(step)) for step in plan.steps]
+        self._flat = [(step, launch) for step, found in self._launches for launch in found]
+        self._pool: ThreadPoolExecutor | None = None
+
+    def value(self, place: Place) -> Any:
+        """The array in a region, or the object in a slot."""
+        if isinstance(place, Slot):
+            return self._slots[place.index]
+        if place not in self._regions:
+            self._regions[place] = self._memory.array(place)
+        return self._regions[place]
+
+    def put(self, place: Place, value: Any) -> None:
+        """Write a value to a place."""
+        if isinstance(place, Slot):
+            self._slots[place.index] = value
+        else:
+            np.copyto(self.value(place), value, casting="unsafe")
+
+    def run(self) -> None:
+        """Run all steps.
+
+        Raises:
+            ExecutionError: a step failed; names its node.
+        """
+        if self._plan.streams > 1:
+            self._run_streams()
+            return
+        step = None
+        try:
+            with np.errstate(all="ignore"):
+                for step, launch in self._flat:
+                    launch()
+        except ExecutionError:
+            raise
+        except Exception as error:  # a kernel is a third party's code; the node must be named
+            assert step is not None
+            raise failed(step.node, error) from error
+
+    def run_tapped(self, tap: Tap) -> None:
+        """Run all steps one after the other, and show each one's results."""
+        for step, launches in self._launches:
+            try:
+                with np.errstate(all="ignore"):
+                    for launch in launches:
+                        launch()
+            except ExecutionError:
+                raise
+            except Exception as error:  # as in run()
+                raise failed(step.node, error) from error
+            tap(step, tuple(self.value(place) for place in step.results))
+
+    # ── Streams ─────────────────────────────────────────────────────────────────────
+
+    def _run_streams(self) -> None:
+        """Every stream in a thread of its own; the first runs here."""
+        awaited = {index for step in self._plan.steps for index in step.after}
+        done = {index: threading.Event() for index in awaited}
+        stop = threading.Event()
+
+        def stream(number: int) -> None:
+            try:
+                with np.errstate(all="ignore"):
+                    self._run_stream(number, done, stop)
+            except BaseException:
+                stop.set()
+                for event in done.values():
+                    event.set()
+                raise
+
+        count = self._plan.streams
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(count - 1, thread_name_prefix="gie-stream")
+        others = [self._pool.submit(stream, number) for number in range(1, count)]
+        try:
+            stream(0)
+        finally:
+            errors = [other.exception() for other in others]
+        for error in errors:
+            if error is not None:
+                raise error
+
+    def _run_stream(
+        self, number: int, done: Mapping[int, threading.Event], stop: threading.Event
+    ) -> None:
+        for index, (step, launches) in enumerate(self._launches):
+            if step.stream != number:
+                continue
+            for earlier in step.after:
+                done[earlier].wait()
+            if stop.is_set():
+                return
+            try:
+                for launch in launches:
+                    launch()
+            except ExecutionError:
+                raise
+            except Exception as error:  # as in run()
+                raise failed(step.node, error) from error
+            if index in done:
+                done[index].set()
+
+    # ── Binding ─────────────────────────────────────────────────────────────────────
+
+    def _bind(self, step: Step) -> Sequence[Launch]:
+        if not step.provider:
+            return [self._copy(step)]
+        if not step.candidate:
+            return [self._function(step)]
+        owner = self._provider(step)
+        memory = Memory(
+            operands=tuple(None if p is None else self._read_only(p) for p in step.operands),
+            results=tuple(self.value(p) for p in step.results),
+            constants=tuple(self._plan.weights[number] for number in step.constants),
+            workspace=None if step.workspace is None else self.value(step.workspace),
+        )
+        what = f"at {step.node}, bind() of the kernel provider {owner.name!r}"
+        with blame(owner.plugin, what):
+            return list(owner.provider.bind(step.node, step.candidate, memory))
+
+    def _provider(self, step: Step) -> NamedProvider:
+        if step.provider not in self._providers:
+            raise KernelError(
+                f"{step.node} needs the kernel provider {step.provider!r}, which is not there; "
+                f"install its plugin"
+            )
+        return self._providers[step.provider]
+
+    def _read_only(self, place: Place) -> Array:
+        view = self.value(place).view()
+        view.flags.writeable = False
+        return view
+
+    def _copy(self, step: Step) -> Launch:
+        (source,), (target,) = step.operands, step.results
+        assert source is not None
+        into = self.value(target)
+        if isinstance(source, Region):
+            array = self.value(source)
+            return lambda: np.copyto(into, array, casting="unsafe")
+        slot, value = source.index, step.node
+
+        def unbox() -> None:
+            array = self._slots[slot]
+            if array.shape != into.shape:
+                raise ExecutionError(
+                    f"{value} needs {list(into.shape)}, but got an array of {list(array.shape)}"
+                )
+            np.copyto(into, array, casting="unsafe")
+
+        return unbox
+
+    def _function(self, step: Step) -> Launch:
+        """A node that makes its results itself; they end up in slots."""
+        node = step.node
+        operands = [None if p is None else self._reader(p) for p in step.operands]
+        results = [p.index for p in step.results if isinstance(p, Slot)]
+        arena = self._memory.arena
+        symbolic = bool(node.op.symbols())
+        if step.provider == NODE_BY_NODE:
+            function = None
+        else:
+            provider = self._provider(step).provider
+            assert isinstance(provider, FunctionProvider)
+            function = provider.function(node, HOST)
+
+        def launch() -> None:
+            op = resolve(node, self.sizes) if symbolic else node.op
+            given = [None if read is None else read() for read in operands]
+            if function is None:
+                found = self._dispatcher.run(node, op, given)
+            else:
+                found = function(op, given)
+            for slot, value, result in zip(results, node.results, found, strict=True):
+                bind_symbols(value, result, self.sizes)
+                self._slots[slot] = _apart(result, arena)
+
+        return launch
+
+    def _reader(self, place: Place) -> Callable[[], Any]:
+        if isinstance(place, Slot):
+            return lambda: self._slots[place.index]
+        array = self._read_only(place)
+        return lambda: array
+
+
+def _apart(result: Any, arena: Array) -> Any:
+    """A result that shares no memory with the arena, where others will write."""
+    if isinstance(result, list):
+        return [_apart(item, arena) for item in result]  # pyright: ignore[reportUnknownVariableType] - sequences hold anything
+    if isinstance(result, np.ndarray) and np.may_share_memory(result, arena):
+        return result.copy()
+    return result

@@ -1,0 +1,109 @@
+"""Plans for sizes of inputs that nobody planned for: quick, without timing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from gie_core.engine.assemble import Chosen, Decisions, assemble
+from gie_core.engine.plan import NODE_BY_NODE, Plan
+from gie_core.engine.views import VIEW_OPS
+from gie_core.ir.graph import Graph, Node
+from gie_core.ir.specialize import is_static, specialize
+from gie_core.ir.types import Array
+from gie_core.kernels.candidate import Candidate
+from gie_core.kernels.format import Format, row_major
+from gie_core.kernels.provider import FunctionProvider, KernelError, NamedProvider
+from gie_core.ops.run import ExecutionError
+from gie_core.ops.shape import Concat
+from gie_core.runtime.target import Target
+
+__all__ = ["packer", "plan_sizes"]
+
+
+def plan_sizes(
+    graph: Graph,
+    sizes: Mapping[str, int],
+    providers: Sequence[NamedProvider],
+    target: Target,
+    preferred: Mapping[str, tuple[str, str]] | None = None,
+) -> Plan:
+    """A plan for inputs of some sizes.
+
+    Every node takes the candidate that was chosen for it at the sizes that were planned, or the
+    first one if it has no such candidate at these.
+
+    Args:
+        graph: optimized.
+        sizes: an extent for each symbol in the inputs' shapes.
+        providers: in the order in which they are asked.
+        target: what to run on.
+        preferred: provider and candidate, by the name of a node's first result.
+
+    Raises:
+        KernelError: nobody runs some node.
+        ExecutionError: the sizes make no sense.
+    """
+    try:
+        static = specialize(graph, sizes)
+    except ZeroDivisionError as error:
+        raise ExecutionError(f"a dimension of graph {graph.name!r} divides by zero") from error
+    chosen: dict[Node, Chosen] = {}
+    views: set[Node] = set()
+    joins: dict[Node, tuple[Format, frozenset[int]]] = {}
+    for node in static.nodes:
+        if is_static(node) and node.op.name in VIEW_OPS:
+            views.add(node)
+        if is_static(node) and isinstance(node.op, Concat):
+            everything = frozenset(range(len(node.operands)))
+            joins[node] = (row_major(node.result.tensor), everything)
+            continue
+        wish = (preferred or {}).get(node.results[0].name) if node.results else None
+        chosen[node] = _choose(node, providers, target, wish)
+    decisions = Decisions(static, chosen, frozenset(views), joins)
+    plan = assemble(decisions, packer(providers))
+    plan.sizes.update(sizes)
+    return plan
+
+
+def packer(providers: Sequence[NamedProvider]) -> Callable[[Node, str, str], Sequence[Array]]:
+    """What packs constants for the candidates of some providers."""
+    by_name = {each.name: each.provider for each in providers}
+
+    def pack(node: Node, provider: str, candidate: str) -> Sequence[Array]:
+        return by_name[provider].prepack(node, candidate)
+
+    return pack
+
+
+def _choose(
+    node: Node,
+    providers: Sequence[NamedProvider],
+    target: Target,
+    wish: tuple[str, str] | None,
+) -> Chosen:
+    static, reasons = is_static(node), list[str]()
+    offered: list[tuple[str, Candidate]] = []
+    for each in providers:
+        support = each.provider.supports(node, target)
+        if not support.ok:
+            reasons.append(f"{each.name}: {support.reason}")
+        elif static:
+            found = each.provider.candidates(node, target)
+            offered += [(each.name, candidate) for candidate in found if _is_plain(node, candidate)]
+        elif isinstance(each.provider, FunctionProvider):
+            return Chosen(each.name, None)
+    for name, candidate in offered:
+        if (name, candidate.name) == wish:
+            return Chosen(name, candidate)
+    if offered:
+        return Chosen(*offered[0])
+    if node.op.subgraphs():
+        return Chosen(NODE_BY_NODE, None)
+    raise KernelError(f"nothing runs {node} on {target}: {'; '.join(reasons)}")
+
+
+def _is_plain(node: Node, candidate: Candidate) -> bool:
+    """Whether a candidate stores every value in the value's own type."""
+    pairs = [*zip(node.operands, candidate.operands, strict=True)]
+    pairs += [*zip(node.results, candidate.results, strict=True)]
+    return all(v is None or f is None or f.dtype is v.tensor.dtype for v, f in pairs)

@@ -1,36 +1,40 @@
-"""Checking kernel providers: every kernel against the reference and against double precision.
+"""Checking kernel providers: every candidate against the reference in double precision.
 
 ::
 
     check_node(MyProvider(), "conv(%x, %w) {strides = [2, 2]}",
                inputs={"x": "f32[2, 3, 9, 9]"}, constants={"w": "f32[4, 3, 3, 3]"})
 
-runs the kernel on seeded random data, in several memory layouts, on read-only operands, with the
-memory that it allocates poisoned, and twice.
+runs each candidate on seeded random data in memory that lies exactly as its formats say: dense,
+and where they permit it as a slice of a larger tensor, strided, reversed, transposed, broadcast
+and in place. Results and workspace are poisoned, with guard bytes around, and operands read-only.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
-from unittest import mock
 
 import numpy as np
 
-from gie_core.builder.kernels import Kernel, KernelProvider
-from gie_core.errors import GieError
+from gie_core.ir.dims import free_symbols
 from gie_core.ir.graph import Graph, Node
 from gie_core.ir.op import Op, OpRegistry
-from gie_core.ir.parser import parse_graph
-from gie_core.ir.text import blobs, format_graph
-from gie_core.ir.types import Array, DType
+from gie_core.ir.specialize import is_static, specialize
+from gie_core.ir.text import format_graph
+from gie_core.ir.types import TensorType
+from gie_core.kernels.provider import FunctionProvider, KernelProvider
 from gie_core.ops import core_ops
-from gie_core.ops.run import run_graph
+from gie_core.ops.run import compute_node, run_graph
 from gie_core.runtime.target import HOST, Target
+from gie_core.testing.claims import check_claims
+from gie_core.testing.comparing import relative_error
+from gie_core.testing.functions import LAYOUTS, Call, check_function
 from gie_core.testing.inputs import random_inputs
+from gie_core.testing.judge import Judge, isolate
+from gie_core.testing.memory import poisoned_memory
 from gie_core.testing.passes import parse_with_blobs
+from gie_core.testing.provider import check_candidate
 
 __all__ = [
     "LAYOUTS",
@@ -43,27 +47,8 @@ __all__ = [
 ]
 
 
-def _strided(array: Array) -> Array:
-    """The same elements, two apart along the last axis."""
-    return np.repeat(array, 2, axis=-1)[..., ::2]
-
-
-def _reversed(array: Array) -> Array:
-    """The same elements, from the last to the first in memory."""
-    backwards = (slice(None, None, -1),) * array.ndim
-    return np.array(array[backwards])[backwards]
-
-
-LAYOUTS: dict[str, Callable[[Array], Array]] = {
-    "C": np.array,
-    "Fortran": lambda array: np.array(array, order="F"),
-    "strided": lambda array: _strided(array) if array.ndim else array,
-    "reversed": lambda array: _reversed(array) if array.ndim else array,
-}
-"""How an operand may lie in memory: each makes a copy with equal elements."""
-
-TOLERANCES = {DType.F64: 1e-13, DType.F32: 1e-6, DType.F16: 2e-3, DType.BF16: 1e-2}
-"""Relative error in the Frobenius norm that a result of a type may have."""
+DEFAULT_EXTENT = 3
+"""Of symbols without a size."""
 
 
 def graph_text(
@@ -92,7 +77,7 @@ def check_node(
     constants: Mapping[str, str] | None = None,
     **options: Any,
 ) -> None:
-    """Check the kernel of one node, see ``graph_text`` and ``check_graph``.
+    """Check the kernels of one node, see ``graph_text`` and ``check_graph``.
 
     Raises:
         AssertionError: as ``check_graph``.
@@ -107,41 +92,40 @@ def check_graph(
     sizes: Mapping[str, int] | None = None,
     tolerance: float | None = None,
     exact: bool = False,
+    only: str = "",
     ops: OpRegistry | None = None,
     target: Target = HOST,
 ) -> None:
-    """Run every node by the provider's kernel and compare the outputs.
+    """Run every candidate of every node, one node at a time, and compare the results.
 
     They are compared with the references' answers in double precision, or in the given one where
-    the text can't be widened. Integers and booleans must be equal.
+    the text can't be widened. Integers and booleans must be equal. Nodes that are not static with
+    these sizes are run by ``function``, see ``FunctionProvider``.
 
     Args:
         provider: must support every node.
         text: a graph; large constants (``blob "w"``) are random.
-        sizes: extents of symbols.
-        tolerance: relative error in the Frobenius norm; by default one that fits the type.
+        sizes: extents of symbols; 3 for the others.
+        tolerance: relative error in the Frobenius norm; by default one that fits the results'
+            types, and those of operands that are stored in a narrower type than their own.
         exact: the same bits as the reference's (any NaN equals any other).
+        only: runs no candidates but those with this in their name.
         ops: all ops that occur; by default the core's.
         target: where to run.
 
     Raises:
-        AssertionError: a node is not supported, an answer is wrong, differs between layouts of the
-            operands or changes after it was given, or an operand was written to.
+        AssertionError: a node is not supported, a candidate's claims make no sense, an answer is
+            wrong or depends on more than the operands, or memory was written that is not a
+            result's. It names all candidates that failed, and how, and gives the node.
     """
     ops = ops or core_ops()
-    graph = parse_with_blobs(text, ops)
-    kernels = {node: _kernel(provider, node, target) for node in graph.nodes}
-    oracle = graph if exact else _in_double(graph, ops)
-    previous: list[tuple[Array, Array]] = []
-    for seed, (layout, arrange) in enumerate(LAYOUTS.items()):
-        inputs = random_inputs(graph, np.random.default_rng(seed % 2), sizes)
-        wanted = _reference(oracle, inputs)
-        answers = _run(graph, kernels, [_read_only(arrange(array)) for array in inputs])
-        for name, answer, right in zip(graph.output_names, answers, wanted, strict=True):
-            _compare(f"{name} ({layout} operands)", answer, right, tolerance, exact)
-        for answer, copy in previous:
-            np.testing.assert_array_equal(answer, copy, "a later run changed this answer")
-        previous = [(answer, answer.copy()) for answer in answers]
+    graph = _static(parse_with_blobs(text, ops), sizes or {})
+    calls = [_calls(graph, seed) for seed in range(2)]
+    for node in graph.nodes:
+        single = isolate(node)
+        judge = Judge(single, ops, tolerance, exact)
+        problems = _problems(provider, judge, [each[node] for each in calls], only, target)
+        assert not problems, "\n".join([*problems, format_graph(single)])
 
 
 def check_unsupported(
@@ -164,96 +148,61 @@ def check_unsupported(
     assert match in support.reason, f"the reason is {support.reason!r}"
 
 
-def relative_error(answer: Array, right: Array) -> float:
-    """‖answer − right‖ / ‖right‖ over the finite elements of ``right``, in double precision."""
-    finite = np.isfinite(right.astype(np.float64))
-    exact = right.astype(np.float64)[finite]
-    error = np.linalg.norm(answer.astype(np.float64)[finite] - exact)
-    norm = np.linalg.norm(exact)
-    return float(error / norm if norm else error)
-
-
-@contextmanager
-def poisoned_memory() -> Generator[None, None, None]:
-    """Let ``np.empty`` and ``np.empty_like`` return what no kernel can take for an answer."""
-
-    def poisoned(allocate: Callable[..., Array]) -> Callable[..., Array]:
-        def replacement(*args: Any, **options: Any) -> Array:
-            array = allocate(*args, **options)
-            if array.dtype != object:
-                array.reshape(-1).view(np.uint8)[...] = 0xFF  # NaN, or an extreme integer
-            return array
-
-        return replacement
-
-    with (
-        mock.patch.object(np, "empty", poisoned(np.empty)),
-        mock.patch.object(np, "empty_like", poisoned(np.empty_like)),
-    ):
-        yield
-
-
-def _kernel(provider: KernelProvider, node: Node, target: Target) -> Kernel:
+def _problems(
+    provider: KernelProvider, judge: Judge, calls: Sequence[Call], only: str, target: Target
+) -> list[str]:
+    """What is wrong with how the provider runs a node, a sentence each."""
+    node = judge.node
     support = provider.supports(node, target)
-    assert support.ok, f"{node} is not supported: {support.reason}"
-    return provider.kernel(node, target)
-
-
-def _run(graph: Graph, kernels: Mapping[Node, Kernel], inputs: Sequence[Array]) -> list[Array]:
-    def compute(node: Node, op: Op, operands: Sequence[Any]) -> tuple[Any, ...]:
-        with np.errstate(all="ignore"), poisoned_memory():
-            return kernels[node](op, operands)
-
-    return run_graph(graph, inputs, compute)
-
-
-def _reference(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
-    return run_graph(
-        graph,
-        [
-            array.astype(value.tensor.dtype.numpy, copy=False)
-            for value, array in zip(graph.inputs, inputs, strict=True)
-        ],
-    )
-
-
-def _in_double(graph: Graph, ops: OpRegistry) -> Graph:
-    """The graph with f64 for every other float; itself where that makes no sense."""
-    text = re.sub(r"\b(f16|bf16|f32)\b", "f64", format_graph(graph))
-    wide = {
-        key: data.astype(np.float64) if DType.of(data.dtype).is_float else data
-        for key, data in blobs(graph).items()
-    }
+    if not support.ok:
+        return [f"{node.op.name} is not supported: {support.reason}"]
     try:
-        return parse_graph(text, ops, wide)
-    except GieError:  # a cast between floats, for example
-        return graph
+        if not is_static(node):
+            _check_function(provider, judge, calls, target)
+            return []
+        candidates = list(provider.candidates(node, target))
+        check_claims(node, candidates)
+    except AssertionError as error:
+        return [str(error)]
+    chosen = [candidate for candidate in candidates if only in candidate.name]
+    if not chosen:
+        names = ", ".join(repr(candidate.name) for candidate in candidates)
+        return [f"no candidate's name contains {only!r}; there are {names}"]
+    data = [call.operands for call in calls]
+    # An engine that comes from a file binds to a node that the provider has never seen.
+    (copy,) = isolate(node).nodes
+    return [
+        f"candidate {candidate.name!r}: {failure}"
+        for candidate in chosen
+        for failure in check_candidate(provider, copy, candidate, data, judge)
+    ]
 
 
-def _read_only(array: Array) -> Array:
-    array.flags.writeable = False
-    return array
-
-
-def _compare(name: str, answer: Array, right: Array, tolerance: float | None, exact: bool) -> None:
-    assert answer.shape == right.shape, f"{name} has shape {answer.shape}, not {right.shape}"
-    dtype = DType.of(answer.dtype)
-    if not dtype.is_float:
-        np.testing.assert_array_equal(answer, right, name)
-        return
-    if exact:
-        np.testing.assert_array_equal(_bits(answer), _bits(right), name)
-        return
-    special = ~np.isfinite(right.astype(np.float64))
-    np.testing.assert_array_equal(
-        answer[special].astype(np.float64), right[special].astype(np.float64), name
+def _check_function(
+    provider: KernelProvider, judge: Judge, calls: Sequence[Call], target: Target
+) -> None:
+    node = judge.node
+    assert isinstance(provider, FunctionProvider), (
+        f"{node.op.name} is supported though it isn't static, but the provider has no function"
     )
-    error = relative_error(answer, right)
-    allowed = TOLERANCES[dtype] if tolerance is None else tolerance
-    assert error <= allowed, f"{name} has relative error {error:.2g}, more than {allowed:.2g}"
+    function = provider.function(node, target)
+    check_function(function, node, calls, judge.tolerance, judge.exact)
 
 
-def _bits(array: Array) -> Array:
-    """Elements that compare equal only if they have the same bits; all NaN are one."""
-    canonical = np.where(np.isnan(array), np.asarray(np.nan, array.dtype), array)
-    return np.ascontiguousarray(canonical).view(f"u{array.dtype.itemsize}")
+def _static(graph: Graph, sizes: Mapping[str, int]) -> Graph:
+    types = [v.type for v in graph.inputs]
+    dims = [dim for t in types if isinstance(t, TensorType) for dim in t.shape or ()]
+    names = free_symbols(*dims)
+    return specialize(graph, {name: sizes.get(name, DEFAULT_EXTENT) for name in names})
+
+
+def _calls(graph: Graph, seed: int) -> dict[Node, Call]:
+    """What each node is run with when the graph's inputs are random."""
+    calls: dict[Node, Call] = {}
+
+    def compute(node: Node, op: Op, operands: Sequence[Any]) -> tuple[Any, ...]:
+        calls[node] = Call(op, tuple(operands))
+        return compute_node(node, op, operands)
+
+    run_graph(graph, random_inputs(graph, np.random.default_rng(seed)), compute)
+    return calls

@@ -1,0 +1,129 @@
+"""What is right: a node by itself, and its reference in double precision."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from gie_core.errors import GieError
+from gie_core.ir.graph import Graph, Node, Value
+from gie_core.ir.op import OpRegistry
+from gie_core.ir.parser import parse_graph
+from gie_core.ir.text import blobs, format_graph
+from gie_core.ir.types import Array, DType
+from gie_core.kernels.candidate import Candidate
+from gie_core.ops.run import run_graph
+from gie_core.testing.comparing import compare, tolerance_of
+
+__all__ = ["Judge", "isolate"]
+
+
+def isolate(node: Node) -> Graph:
+    """A graph with a copy of the node and nothing else; its outputs are the node's results."""
+    graph = Graph(node.results[0].name if node.results else "node")
+    copies: dict[Value, Value] = {}
+    for value in node.operands:
+        if value is not None and value not in copies:
+            copies[value] = (
+                graph.add_input(value.name, value.type)
+                if value.data is None
+                else graph.add_constant(value.data, value.name)
+            )
+    made = graph.add(
+        node.op,
+        *(None if v is None else copies[v] for v in node.operands),
+        names=[v.name for v in node.results],
+        types=[v.type for v in node.results],
+        sources=node.sources,
+    )
+    made.metadata.update(node.metadata)
+    copies.update(zip(node.results, made.results, strict=True))
+    for value, copy in copies.items():
+        copy.quantization = value.quantization
+    graph.set_outputs(made.results)
+    return graph
+
+
+class Judge:
+    """Knows the right answers of one node: its reference's, in double precision.
+
+    Where the node can't be widened, as a cast between floats can't, in the given one.
+
+    Args:
+        graph: with one node, see ``isolate``.
+        ops: all ops that occur.
+        tolerance: relative error; by default what fits the types as stored.
+        exact: the same bits as the reference's in the given precision.
+    """
+
+    def __init__(
+        self, graph: Graph, ops: OpRegistry, tolerance: float | None = None, exact: bool = False
+    ) -> None:
+        (self.node,) = graph.nodes
+        self._graph = graph
+        self.tolerance = tolerance
+        self.exact = exact
+        self._oracle = graph if exact else _in_double(graph, ops)
+        self._known: dict[tuple[bytes, ...], list[Array]] = {}
+
+    def judge(
+        self, operands: Sequence[Array | None], answers: Sequence[Array], candidate: Candidate
+    ) -> None:
+        """Compare answers with the right ones.
+
+        Args:
+            operands: what the node has read, ``None`` for absent ones.
+            answers: in the type they were stored in.
+            candidate: says how operands and results are stored.
+
+        Raises:
+            AssertionError: a result is wrong.
+        """
+        tolerance = self.tolerance
+        if tolerance is None:
+            tolerance = _tolerance(self.node, candidate)
+        right = self._answers(operands)
+        for value, answer, exact in zip(self.node.results, answers, right, strict=True):
+            expected = exact
+            if self.exact or not value.tensor.dtype.is_float:
+                expected = exact.astype(answer.dtype)
+            compare(f"%{value.name}", answer, expected, tolerance, self.exact)
+
+    def _answers(self, operands: Sequence[Array | None]) -> list[Array]:
+        given = {
+            value: array
+            for value, array in zip(self.node.operands, operands, strict=True)
+            if value is not None and array is not None
+        }
+        inputs = [
+            given[own].astype(wide.tensor.dtype.numpy)
+            for own, wide in zip(self._graph.inputs, self._oracle.inputs, strict=True)
+        ]
+        key = tuple(array.tobytes() for array in inputs)
+        if key not in self._known:
+            self._known[key] = run_graph(self._oracle, inputs)
+        return self._known[key]
+
+
+def _tolerance(node: Node, candidate: Candidate) -> float:
+    """What the results' types as stored allow, and those of operands stored narrower."""
+    stored = [format_.dtype for format_ in candidate.results]
+    for value, format_ in zip(node.operands, candidate.operands, strict=True):
+        if value is not None and format_ is not None and format_.dtype is not value.tensor.dtype:
+            stored.append(format_.dtype)
+    return max(map(tolerance_of, stored), default=0.0)
+
+
+def _in_double(graph: Graph, ops: OpRegistry) -> Graph:
+    """The graph with f64 for every other float; itself where that makes no sense."""
+    text = re.sub(r"\b(f16|bf16|f32)\b", "f64", format_graph(graph))
+    wide = {
+        key: data.astype(np.float64) if DType.of(data.dtype).is_float else data
+        for key, data in blobs(graph).items()
+    }
+    try:
+        return parse_graph(text, ops, wide)
+    except GieError:  # a cast between floats, for example
+        return graph

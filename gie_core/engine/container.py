@@ -1,0 +1,357 @@
+"""The outer form of an engine file: one JSON body and any number of byte sections.
+
+The file is valid safetensors: 8 bytes with the length of the header, the header in JSON, the
+data. The sections are its tensors, of type U8, each named by the SHA-256 of its content and
+starting at a multiple of 256 bytes; the header's only metadata, ``gie``, is the text ::
+
+    {"body":{…,"sections":[[SHA-256, bytes, kind], …]},"sha256":"…"}
+
+where ``sha256`` is that of the body's text. Everything else about the file follows from the
+body: a file is read by making the header that its body asks for and comparing. So no offset
+that stands in a file is ever used. See ``docs/engine-file.md``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import mmap
+import os
+import threading
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+import numpy as np
+
+from gie_core.engine.atomic import replace_file
+from gie_core.engine.json_reader import Item, JsonError
+from gie_core.errors import GieError
+from gie_core.ir.types import Array
+
+__all__ = [
+    "ALIGNMENT",
+    "DATA",
+    "FORMAT",
+    "NATIVE",
+    "Container",
+    "EngineFileError",
+    "Section",
+    "canonical",
+    "naming_damage",
+    "read_container",
+    "write_container",
+]
+
+FORMAT = (1, 0)
+"""Major and minor version of the files written here; see ``docs/engine-file.md``."""
+
+ALIGNMENT = 256
+"""Bytes that the begin of every section in the file is a multiple of."""
+
+DATA = "data"
+"""The kind of sections that are only ever read."""
+NATIVE = "native"
+"""The kind of sections that a device or the operating system executes."""
+
+MAX_HEADER = 32 * 2**20
+MAX_SECTION = 2**48
+_PREFIX = '{"__metadata__":{"gie":'
+_BODY, _DIGEST, _END = '{"body":', ',"sha256":"', '"}'
+
+
+class EngineFileError(GieError):
+    """An engine file can't be written, read or used here."""
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """A piece of bytes.
+
+    Args:
+        data: uint8 [n], contiguous; read only if it comes from a file.
+        digest: SHA-256 of the data, in hexadecimal digits.
+        kind: ``DATA`` or ``NATIVE``.
+    """
+
+    data: Array
+    digest: str
+    kind: str = DATA
+
+    @staticmethod
+    def of(data: Array, kind: str = DATA) -> Section:
+        """A section of bytes, uint8 [n]."""
+        return Section(data, hashlib.sha256(data).hexdigest(), kind)
+
+
+@dataclass(frozen=True, eq=False)
+class Container:
+    """What a file contains.
+
+    Args:
+        body: the JSON without the list of sections.
+        sections: in the file's order; they stay mapped as long as somebody holds them.
+        digest: SHA-256 of the JSON, which holds the sections' own: it names the file's content.
+    """
+
+    body: dict[str, Any]
+    sections: tuple[Section, ...]
+    digest: str
+
+
+# ── Writing ─────────────────────────────────────────────────────────────────────────────
+
+
+def write_container(
+    path: str | os.PathLike[str], body: Mapping[str, Any], sections: Sequence[Section]
+) -> str:
+    """Write a file. Equal content gives equal bytes.
+
+    The target is replaced in one go once all is on the disk: whenever this is killed, the target
+    is the old file or the new one.
+
+    Args:
+        path: the target; its folder exists.
+        body: JSON with ``format``; without ``sections``.
+        sections: no two with equal content.
+
+    Returns:
+        The digest, as in ``Container``.
+
+    Raises:
+        EngineFileError: the body is no JSON or too large, or the file can't be written.
+    """
+    listed = [[section.digest, section.data.size, section.kind] for section in sections]
+    try:
+        text = canonical({**body, "sections": listed})
+    except (ValueError, TypeError, RecursionError) as error:
+        raise EngineFileError(
+            f"{path} cannot be written: what is to stand in it is not JSON: {error}; put only "
+            "finite numbers, texts, lists and objects into reports and metadata"
+        ) from error
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    header = _header(text, digest, [(s.digest, s.data.size) for s in sections])
+    if len(header) > MAX_HEADER:
+        raise EngineFileError(
+            f"{path} cannot be written: its header would take {len(header)} bytes, more than "
+            f"{MAX_HEADER}; build with fewer profiles, or without what makes the report so long"
+        )
+    chunks = [len(header).to_bytes(8, "little"), header]
+    for section in sections:
+        chunks += [section.data.data, bytes(-section.data.nbytes % ALIGNMENT)]
+    try:
+        replace_file(path, chunks)
+    except OSError as error:
+        raise EngineFileError(
+            f"{path} cannot be written: {error.strerror or error}; choose another place"
+        ) from error
+    return digest
+
+
+def canonical(value: Any) -> str:
+    """JSON in the one way in which it stands in a file: sorted keys, no spaces, ASCII.
+
+    Raises:
+        ValueError: it has a number that is not finite, or contains itself.
+        TypeError: it has something that is not JSON.
+        RecursionError: it is nested too deep.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _header(body: str, digest: str, sections: Sequence[tuple[str, int]]) -> bytes:
+    """The safetensors header, filled up with spaces so that the data starts aligned."""
+    metadata = json.dumps(f"{_BODY}{body}{_DIGEST}{digest}{_END}")
+    parts, begin = [f"{_PREFIX}{metadata}}}"], 0
+    for name, size in sections:
+        end = begin + _padded(size)
+        parts.append(
+            f'"{name}":{{"dtype":"U8","shape":[{end - begin}],"data_offsets":[{begin},{end}]}}'
+        )
+        begin = end
+    header = (",".join(parts) + "}").encode()
+    return header + b" " * (-(8 + len(header)) % ALIGNMENT)
+
+
+def _padded(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+# ── Reading ─────────────────────────────────────────────────────────────────────────────
+
+
+def read_container(path: str | os.PathLike[str], *, verify: bool = True) -> Container:
+    """Read a file, whatever bytes are in it.
+
+    Sections are not read into memory but mapped. Don't change the file in place afterwards;
+    replacing it, as ``write_container`` does, is harmless.
+
+    Args:
+        path: the file.
+        verify: compare the content of all sections with their SHA-256, on two threads. Native
+            sections are always compared. What is not compared may be damaged, and then the
+            answers are wrong; reading it is still safe.
+
+    Raises:
+        EngineFileError: it can't be read, is no engine file, is damaged, or is of another
+            format version.
+    """
+    with naming_damage(path):
+        return _read(_map(path), path, verify)
+
+
+@contextlib.contextmanager
+def naming_damage(path: str | os.PathLike[str]) -> Generator[None]:
+    """Let whatever is found wrong with the content of a file be an error that names the file.
+
+    Raises:
+        EngineFileError: in place of any other ``GieError``.
+    """
+    try:
+        yield
+    except EngineFileError:
+        raise
+    except GieError as error:
+        raise EngineFileError(
+            f"{path} is damaged: {error}; copy it again, or build the engine again"
+        ) from error
+
+
+def _map(path: str | os.PathLike[str]) -> Array:
+    """The bytes of a file, read only."""
+    try:
+        if Path(path).exists() and not Path(path).is_file():
+            raise EngineFileError(f"{path} is not a file; give the file of an engine")
+        with open(path, "rb") as file:
+            if not os.fstat(file.fileno()).st_size:
+                return np.zeros(0, np.uint8)
+            return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+    except OSError as error:
+        why = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        raise EngineFileError(
+            f"the engine {path} cannot be read: {why}; give a file that Engine.save or "
+            "`gie build` has written"
+        ) from error
+
+
+def _read(memory: Array, path: str | os.PathLike[str], verify: bool) -> Container:
+    prefix = _PREFIX.encode()
+    if memory[8 : 8 + len(prefix)].tobytes() != prefix:
+        raise EngineFileError(
+            f"{path} is not an engine; give a file that Engine.save or `gie build` has written"
+        )
+    header = _header_text(memory)
+    text, digest = _split(header)
+    if hashlib.sha256(text.encode()).hexdigest() != digest:
+        _damaged("its description does not have its SHA-256")
+    body = _body(text)
+    _check_format(body, path)
+    listed = list(_listed(Item(body.pop("sections", None), "sections")))
+    if _header(text, digest, [(name, size) for name, size, _ in listed]) != header.encode():
+        _damaged("its header and its description differ")
+    sections = _sections(memory, 8 + len(header), listed)
+    _compare([s for s in sections if verify or s.kind == NATIVE])
+    return Container(body, sections, digest)
+
+
+def _header_text(memory: Array) -> str:
+    """The header; its length is checked against the file's before it is used."""
+    length = int.from_bytes(memory[:8].tobytes(), "little")
+    if not len(_PREFIX) <= length <= min(memory.size - 8, MAX_HEADER):
+        _damaged(f"its header cannot take {length} of its {memory.size} bytes")
+    try:
+        return memory[8 : 8 + length].tobytes().decode("ascii")
+    except UnicodeDecodeError:
+        _damaged("its header is not ASCII text")
+
+
+def _split(header: str) -> tuple[str, str]:
+    """The text of the body, and the SHA-256 that it should have."""
+    text = ""
+    with contextlib.suppress(ValueError):
+        if header.startswith('"', len(_PREFIX)):
+            text, _ = json.JSONDecoder().raw_decode(header, len(_PREFIX))
+    tail = len(_DIGEST) + 64 + len(_END)
+    body, rest = text[len(_BODY) : -tail], text[-tail:]
+    if text != f"{_BODY}{body}{rest}" or not rest.startswith(_DIGEST) or not rest.endswith(_END):
+        _damaged("its metadata is not that of an engine")
+    if not text.isascii():
+        _damaged("its description is not ASCII text")
+    return body, rest[len(_DIGEST) : -len(_END)]
+
+
+def _body(text: str) -> dict[str, Any]:
+    """The body, which must be canonical: then it has no key twice, and no NaN."""
+    try:
+        body = json.loads(text)
+        is_canonical = canonical(body) == text
+    except (ValueError, RecursionError):
+        body, is_canonical = None, False
+    if not is_canonical or not isinstance(body, dict):
+        _damaged("its description is not canonical JSON")
+    return cast("dict[str, Any]", body)
+
+
+def _check_format(body: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    version = Item(body.get("format"), "format")
+    major, minor = (part.integer(0, 10**6) for part in version.items(2))
+    if major != FORMAT[0]:
+        age = "a newer" if major > FORMAT[0] else "an older"
+        raise EngineFileError(
+            f"{path} has format {major}.{minor}, and this GIE reads {FORMAT[0]}.x; build the "
+            f"engine again with this GIE, or load it with {age} one"
+        )
+
+
+def _listed(sections: Item) -> Iterator[tuple[str, int, str]]:
+    """SHA-256, bytes and kind of each section."""
+    for section in sections.items(each="section"):
+        name, size, kind = section.items(3)
+        digest = name.text()
+        if len(digest) != 64 or digest.strip("0123456789abcdef"):
+            name.fail("it is no SHA-256")
+        yield digest, size.integer(0, MAX_SECTION), kind.choice((DATA, NATIVE))
+
+
+def _sections(
+    memory: Array, begin: int, listed: Sequence[tuple[str, int, str]]
+) -> tuple[Section, ...]:
+    """The sections, one behind the other from ``begin`` to the end of the file."""
+    end = begin + sum(_padded(size) for _, size, _ in listed)
+    if memory.size != end:
+        _damaged(f"it has {memory.size} bytes instead of {end}")
+    sections: list[Section] = []
+    for digest, size, kind in listed:
+        sections.append(Section(memory[begin : begin + size], digest, kind))
+        if memory[begin + size : begin + _padded(size)].any():
+            _damaged("there is something between its sections")
+        begin += _padded(size)
+    return tuple(sections)
+
+
+def _compare(sections: Sequence[Section]) -> None:
+    """Compare contents with their SHA-256, half of them on a second thread."""
+    # The largest come first, so that both take equally long; hashing lets go of the GIL.
+    todo = deque(sorted(sections, key=lambda section: section.data.size, reverse=True))
+    bad: list[Section] = []
+
+    def work() -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                section = todo.popleft()
+                if hashlib.sha256(section.data).hexdigest() != section.digest:
+                    bad.append(section)
+
+    helper = threading.Thread(target=work)
+    helper.start()
+    work()
+    helper.join()
+    if bad:
+        _damaged(f"the section {min(s.digest for s in bad)} does not have its SHA-256")
+
+
+def _damaged(problem: str) -> NoReturn:
+    raise JsonError(problem)

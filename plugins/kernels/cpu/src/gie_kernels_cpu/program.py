@@ -1,190 +1,186 @@
-"""The pointwise language on NumPy, compiled: a flat list of calls that write into reused memory.
+"""The pointwise language on NumPy, compiled: a flat list of calls that write into given memory.
 
 The result equals that of ``gie_core.ir.expr_numpy`` bit for bit. What is saved is traffic: the
 iteration space is cut into blocks that stay in the cache, all steps of a program run on a block
-before the next begins, and no step allocates memory of its own if it can be helped.
+before the next begins, and values that are needed no more give their scratch array to others.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from gie_core.ir.conversion import compute_dtype, convert, round_float, wrap
+from gie_core.ir.conversion import compute_dtype
 from gie_core.ir.expr import Apply, Cast, Expr, Literal, Param, operands_of, walk
-from gie_core.ir.types import Array, DType
-from gie_kernels_cpu.blocks import BLOCK, Region, collapse, regions
-from gie_kernels_cpu.functions import function_for
+from gie_core.ir.types import Array
+from gie_core.kernels.provider import Launch
+from gie_kernels_cpu.blocks import Region, collapse, regions
+from gie_kernels_cpu.functions import calls_for
+from gie_kernels_cpu.kernel import Piece, carve, workspace_size
+from gie_kernels_cpu.launches import Call, in_order
 
 __all__ = ["CompiledProgram"]
 
-Mask = tuple[bool, ...]  # the axes along which a value varies
+BLOCK = 1 << 16
+"""Elements that a step handles at once.
+
+256 KB of f32: what a step writes is still in the L2 cache when the next one reads it, and the
+calls themselves (about 1 µs each) do not count.
+"""
 
 
 @dataclass(frozen=True)
 class _Step:
-    """Compute one slot from others.
+    """Get one value: a primitive, a cast, or an operand that has to be widened.
 
-    ``register`` is the number of the scratch array that takes the result, or −1 − r where it is
-    the program's result r, or ``None`` where the function allocates.
+    Args:
+        node: what it is.
+        register: number of the scratch array that takes it; −1 − r if it is computed right in
+            the memory of the program's result r; ``None`` for an operand as it lies in memory.
+        stores: the results that it is copied to.
     """
 
-    slot: int
-    function: Callable[..., Any]
-    operands: tuple[int, ...]
+    node: Expr
     register: int | None
+    stores: tuple[int, ...]
 
 
 class CompiledProgram:
-    """Expressions over parameters, ready to run on arrays of any extents.
+    """Expressions over parameters, planned for operands of given shapes.
 
     Args:
         params: the operands, in order.
         results: one expression or more.
+        operands: shape and dtype of each operand as stored: all of one rank, broadcasting to
+            the shape of the results. A narrower float than the parameter's is widened.
+        stored: dtype of each result as stored; by default the expressions' own. A narrower
+            float is rounded once, at the end.
 
-    It has no state but a cache, so several threads may run it at once.
+    Attributes:
+        workspace: bytes of scratch memory that ``bind`` needs. Less is needed for parts of the
+            operands.
     """
 
-    def __init__(self, params: Sequence[Param], results: Sequence[Expr]) -> None:
-        self._params = tuple(params)
-        self._results = tuple(results)
-        self._plans: dict[tuple[Mask, ...], _Plan] = {}
+    def __init__(
+        self,
+        params: Sequence[Param],
+        results: Sequence[Expr],
+        operands: Sequence[Piece],
+        stored: Sequence[np.dtype[Any]] | None = None,
+    ) -> None:
+        self._params = {param: number for number, param in enumerate(params)}
+        self._dtypes = [dtype for _, dtype in operands]
+        self._stored = list(stored or [result.dtype.numpy for result in results])
+        self._shape = np.broadcast_shapes(*(shape for shape, _ in operands))
+        shapes = [tuple(shape) for shape, _ in operands]
+        self._registers: list[np.dtype[Any]] = []
+        self._steps = self._plan(results, dict(zip(params, shapes, strict=True)))
+        size = min(math.prod(self._shape), BLOCK)
+        self._pieces: list[Piece] = [((size,), dtype) for dtype in self._registers]
+        self.workspace = workspace_size(*self._pieces)
 
-    def __call__(
-        self, arrays: Sequence[Array], outs: Sequence[Array] | None = None
-    ) -> tuple[Array, ...]:
-        """Run on arrays that broadcast against each other.
+    def bind(self, arrays: Sequence[Array], outs: Sequence[Array], workspace: Array) -> Launch:
+        """What runs the program on these arrays.
 
         Args:
-            arrays: one a parameter, all of one rank, in the parameters' storage dtypes.
-            outs: where the results go, of the broadcast shape. A program with one result may be
-                given one of ``arrays`` itself, which is then overwritten.
-
-        Returns:
-            ``outs``, or new C-contiguous arrays.
+            arrays: the operands, of the planned shapes and dtypes, with any strides.
+            outs: where the results go. The only result may have the very memory of an operand
+                (same strides), which is then overwritten.
+            workspace: uint8 [workspace] or more.
         """
-        shape = np.broadcast_shapes(*(array.shape for array in arrays))
-        if outs is None:
-            outs = [np.empty(shape, result.dtype.numpy) for result in self._results]
-        own = [next((n for n, out in enumerate(outs) if a is out), None) for a in arrays]
-        if len(outs) > 1 and own != [None] * len(own):
-            raise ValueError("only a program with one result can overwrite an operand")
-        merged, views = collapse(shape, [*outs, *arrays])
+        order = _memory_order(outs[0])
+        merged, views = collapse(
+            outs[0].transpose(order).shape, [a.transpose(order) for a in (*outs, *arrays)]
+        )
         targets, sources = views[: len(outs)], views[len(outs) :]
-        masks = tuple(tuple(n > 1 for n in source.shape) for source in sources)
-        plan = self._plans.get(masks)
-        if plan is None:
-            plan = self._plans[masks] = _Plan(self._params, self._results, masks)
-        plan.run(merged, sources, targets, own)
-        return tuple(outs)
+        sources = [next((t for t in targets if _is_same(t, s)), s) for s in sources]
+        scratch = carve(workspace, *self._pieces)
+        calls: list[Call] = []
+        for region in regions(merged, BLOCK):
+            # A target that is a source too must be the same object in both lists.
+            parts = {id(a): a[_within(region, a, merged)] for a in (*targets, *sources)}
+            block = _Block([parts[id(s)] for s in sources], [parts[id(t)] for t in targets])
+            calls += self._block(block, scratch)
+        return in_order(calls)
 
-
-class _Plan:
-    """The steps for one pattern of broadcasting."""
-
-    def __init__(
-        self, params: Sequence[Param], results: Sequence[Expr], masks: tuple[Mask, ...]
-    ) -> None:
-        nodes = [*params, *(n for n in walk(results) if not isinstance(n, Param))]
-        self._slots = {node: slot for slot, node in enumerate(nodes)}
-        self._loads = [
-            (self._slots[p], compute_dtype(p.dtype))
-            for p in params
-            if compute_dtype(p.dtype) != p.dtype.numpy
-        ]
-        self._literals = [(self._slots[n], _value(n)) for n in nodes if isinstance(n, Literal)]
-        self._count = len(params)
-        self._size = len(nodes)
-        self._results = [self._slots[result] for result in results]
-        self._registers: list[np.dtype[Any]] = []
-        self._steps = self._plan(nodes, results, _varying(nodes, params, masks))
-        placed = {step.register for step in self._steps}
-        self._stores = [r for r in range(len(results)) if -1 - r not in placed]
-
-    def run(
-        self,
-        shape: tuple[int, ...],
-        sources: Sequence[Array],
-        targets: Sequence[Array],
-        own: Sequence[int | None],
-    ) -> None:
-        """Run block by block; ``own`` says which target a source is, if it is one."""
-        whole = math.prod(shape)
-        if not whole:
-            return
-        flat = [np.empty(min(whole, BLOCK), dtype) for dtype in self._registers]
-        scratch: list[Array] = []
-        size: tuple[int, ...] = ()
-        for region in regions(shape):
-            outs = [target[region] for target in targets]
-            if outs[0].shape != size:
-                size = outs[0].shape
-                scratch = [array[: math.prod(size)].reshape(size) for array in flat]
-            values: list[Any] = [
-                source[_within(region, source, shape)] if target is None else outs[target]
-                for source, target in zip(sources, own, strict=True)
-            ]
-            self._run_block(values, outs, scratch)
-
-    def _run_block(self, values: list[Any], outs: list[Array], scratch: list[Array]) -> None:
-        values += [None] * (self._size - self._count)
-        for slot, dtype in self._loads:
-            values[slot] = values[slot].astype(dtype)
-        for slot, literal in self._literals:
-            values[slot] = literal
+    def _block(self, block: _Block, scratch: Sequence[Array]) -> list[Call]:
+        """The calls for one block."""
+        calls: list[Call] = []
+        values: dict[Expr, Array] = {}
         for step in self._steps:
-            operands = [values[slot] for slot in step.operands]
-            if step.register is None:
-                values[step.slot] = step.function(*operands)
-                continue
-            place = scratch[step.register] if step.register >= 0 else outs[-1 - step.register]
-            result = step.function(*operands, out=place)
-            if step.register < 0 and result is not place:
-                np.copyto(place, result)
-                result = place
-            values[step.slot] = result
-        for number in self._stores:
-            np.copyto(outs[number], values[self._results[number]], casting="unsafe")
+            node = step.node
+            operands = [values[operand] for operand in operands_of(node)]
+            if isinstance(node, Literal):
+                values[node] = np.asarray(node.value, compute_dtype(node.dtype))
+            elif isinstance(node, Param):
+                values[node] = source = block.sources[self._params[node]]
+                if step.register is not None:
+                    values[node] = _place(step.register, [source], scratch)
+                    calls.append(partial(np.copyto, values[node], source, casting="unsafe"))
+            elif step.register is not None and isinstance(node, Apply | Cast):
+                to_result = step.register < 0
+                values[node] = out = (
+                    block.targets[-1 - step.register]
+                    if to_result
+                    else _place(step.register, operands, scratch)
+                )
+                calls += calls_for(node, operands, out)
+            for number in step.stores:
+                target = block.targets[number]
+                if target is not values[node]:
+                    calls.append(partial(np.copyto, target, values[node], casting="unsafe"))
+        return calls
 
-    def _plan(
-        self, nodes: Sequence[Expr], results: Sequence[Expr], varying: Mapping[Expr, Mask]
-    ) -> list[_Step]:
+    # ── Planning ────────────────────────────────────────────────────────────────────
+
+    def _plan(self, results: Sequence[Expr], params: Mapping[Expr, tuple[int, ...]]) -> list[_Step]:
+        nodes = list(walk(results))
         last_use = {operand: node for node in nodes for operand in operands_of(node)}
-        whole = tuple(map(any, zip(*(varying[n] for n in nodes), strict=True)))
+        shapes = _shapes(nodes, params, len(self._shape))
         holding: dict[Expr, int] = {}  # the scratch array that a living value occupies
         free: list[int] = []
         steps: list[_Step] = []
         for node in nodes:
-            if isinstance(node, Param | Literal):
-                continue
-            function, writes = _function(node)
-            register: int | None = None
+            stores = [number for number, result in enumerate(results) if result is node]
             dying = {o for o in operands_of(node) if last_use[o] is node} & holding.keys()
-            if writes and varying[node] == whole:
-                register = self._register(node, results, [holding[o] for o in dying], free)
-            for operand in dying:
-                if holding[operand] != register:
-                    free.append(holding[operand])
-                del holding[operand]
-            if register is not None and register >= 0:
-                holding[node] = register
-            slots = tuple(self._slots[operand] for operand in operands_of(node))
-            steps.append(_Step(self._slots[node], function, slots, register))
+            # A smaller array cannot lie where a larger one is being written.
+            reusable = [holding.pop(o) for o in dying if shapes[o] == shapes[node]]
+            register = None
+            if self._is_computed(node):
+                register = self._own_result(node, shapes[node], stores)
+                if register is None:
+                    register = holding[node] = self._register(node, reusable, free)
+            free += [taken for taken in reusable if taken != register]
+            free += [holding.pop(operand) for operand in dying & holding.keys()]
+            if node not in last_use and node in holding:
+                free.append(holding.pop(node))
+            steps.append(_Step(node, register, tuple(stores)))
         return steps
 
-    def _register(
-        self, node: Expr, results: Sequence[Expr], dying: Sequence[int], free: list[int]
-    ) -> int:
-        """Where a step that can write anywhere writes."""
+    def _is_computed(self, node: Expr) -> bool:
+        """Whether the value needs memory that is not an operand's."""
+        if isinstance(node, Param):
+            return self._dtypes[self._params[node]] != compute_dtype(node.dtype)
+        return not isinstance(node, Literal)
+
+    def _own_result(self, node: Expr, shape: tuple[int, ...], stores: list[int]) -> int | None:
+        """−1 − r if a value can be computed in the memory of result r, which needs no store."""
+        if isinstance(node, Param) or shape != self._shape:
+            return None
+        for number in stores:
+            if self._stored[number] == compute_dtype(node.dtype):
+                stores.remove(number)
+                return -1 - number
+        return None
+
+    def _register(self, node: Expr, reusable: Sequence[int], free: list[int]) -> int:
         dtype = compute_dtype(node.dtype)
-        if node in results and dtype == node.dtype.numpy:
-            return -1 - list(results).index(node)
-        for register in dying:
+        for register in reusable:
             if self._registers[register] == dtype:
                 return register
         for register in free:
@@ -195,44 +191,41 @@ class _Plan:
         return len(self._registers) - 1
 
 
-def _function(node: Expr) -> tuple[Callable[..., Any], bool]:
-    """What computes a node from its operands, and whether it takes ``out``."""
-    match node:
-        case Apply(name, args):
-            function, dtype = function_for(name, args), node.dtype
-            if compute_dtype(dtype) == dtype.numpy or name in ("min", "max", "select"):
-                return function, True
-            finish = round_float if dtype.is_float else wrap
-            return partial(_rounded, function, finish, dtype), False
-        case Cast(arg, dtype, rounding, saturate):
-            options = {"rounding": rounding, "saturate": saturate}
-            return partial(convert, source=arg.dtype, target=dtype, **options), False
-        case _:
-            raise TypeError(f"{type(node).__name__} is not computed")
+@dataclass(frozen=True)
+class _Block:
+    """The operands and the results in one block."""
+
+    sources: Sequence[Array]
+    targets: Sequence[Array]
 
 
-def _rounded(
-    function: Callable[..., Array], finish: Callable[..., Array], dtype: DType, *operands: Array
-) -> Array:
-    """A primitive of a type that NumPy does not compute in: rounded or wrapped to it."""
-    return finish(function(*operands), dtype=dtype)
-
-
-def _varying(
-    nodes: Sequence[Expr], params: Sequence[Param], masks: tuple[Mask, ...]
-) -> dict[Expr, Mask]:
-    """The axes along which each node varies."""
-    found: dict[Expr, Mask] = dict(zip(params, masks, strict=True))
-    nothing = (False,) * len(masks[0])
+def _shapes(
+    nodes: Sequence[Expr], params: Mapping[Expr, tuple[int, ...]], rank: int
+) -> dict[Expr, tuple[int, ...]]:
+    """What each node's operands broadcast to."""
+    found: dict[Expr, tuple[int, ...]] = {}
     for node in nodes:
-        if node not in found:
-            parts = [nothing, *(found[operand] for operand in operands_of(node))]
-            found[node] = tuple(map(any, zip(*parts, strict=True)))
+        parts = [(1,) * rank, *(found[operand] for operand in operands_of(node))]
+        found[node] = params[node] if node in params else np.broadcast_shapes(*parts)
     return found
 
 
-def _value(literal: Literal) -> Array:
-    return np.asarray(literal.value, compute_dtype(literal.dtype))
+def _place(register: int, operands: Sequence[Array], scratch: Sequence[Array]) -> Array:
+    shape = np.broadcast_shapes(*(operand.shape for operand in operands))
+    return scratch[register][: math.prod(shape)].reshape(shape)
+
+
+def _memory_order(out: Array) -> list[int]:
+    """The axes from the one with the largest stride to that with the smallest."""
+    steps = [abs(s) if n > 1 else 0 for s, n in zip(out.strides, out.shape, strict=True)]
+    return sorted(range(out.ndim), key=lambda axis: -steps[axis])
+
+
+def _is_same(a: Array, b: Array) -> bool:
+    """Whether two collapsed views are of the very same memory."""
+    pointers = (x.__array_interface__["data"][0] for x in (a, b))
+    alike = (a.dtype, a.shape, a.strides) == (b.dtype, b.shape, b.strides)
+    return alike and len(set(pointers)) == 1
 
 
 def _within(region: Region, array: Array, shape: tuple[int, ...]) -> Region:

@@ -242,17 +242,20 @@ class _Finder:
     def _join(self, piece: Piece) -> None:
         """A concatenation in every format that some operand is made in."""
         (result,) = piece.results
-        formats = {_plain(row_major(result.tensor))}
+        if not all(result.tensor.dims):
+            return
+        formats = [_plain(row_major(result.tensor))]
         for operand in piece.node.operands:
             assert operand is not None
             for layout in self._ways.layouts.get(operand, ()):
-                if (order := _order_of(layout)) is not None:
-                    formats.add(Format(layout.dtype, order))
-        if not result.tensor.is_static or not all(result.tensor.dims):
-            return
-        found = sorted(formats, key=lambda f: (f.dtype.value, f.order))
-        self._ways.joins[piece] = found
-        for format_ in found:
+                order = _order_of(layout)
+                if order is None:
+                    continue
+                format_ = Format(layout.dtype, order)
+                if not any(f.same_place(format_, result.tensor.dims) for f in formats):
+                    formats.append(format_)
+        self._ways.joins[piece] = formats
+        for format_ in formats:
             self._may_lie(result, format_.layout(result.tensor.dims))
         for operand in piece.node.operands:
             assert operand is not None

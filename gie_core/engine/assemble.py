@@ -168,15 +168,16 @@ class _Assembler:
 
     def _view(self, node: Node) -> bool:
         value = node.operands[0]
-        home = None if value is None else self._home(value)
-        if value is None or not isinstance(home, Region):
+        if value is None:
             return False
-        layouts = view_layouts(node, home.layout)
-        if layouts is None:  # it would be one of the operand in its own order
+        home = self._home(value)
+        layouts = view_layouts(node, home.layout) if isinstance(home, Region) else None
+        if layouts is None:  # what is no view as it lies is one of a copy in the operand's order
             home = self._read(node, value, row_major(value.tensor))
             layouts = view_layouts(node, home.layout)
         if layouts is None:
             return False
+        assert isinstance(home, Region)
         for result, (offset, layout) in zip(node.results, layouts, strict=True):
             self._settle(result, Region(home.storage, home.offset + offset, layout))
         return True

@@ -52,6 +52,10 @@ COMMANDS = {
     "inspect": LazyCommand(
         "gie_core.cli.inspect:inspect", "Show a model's graph and what becomes of it."
     ),
+    "bench": LazyCommand("gie_core.cli.bench:bench", "Time a model, beside a peer if you like."),
+    "compare": LazyCommand(
+        "gie_core.cli.compare:compare", "Find where a model's values leave the reference's."
+    ),
     "plugins": LazyCommand("gie_core.cli.plugins:plugins", "List plugins and what they provide."),
     "demo": LazyCommand("gie_core.cli.demo:demo", "Read handwritten digits, from file to answer."),
 }

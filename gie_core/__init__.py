@@ -5,6 +5,9 @@
     import gie_core
     engine = gie_core.build("model.onnx")
     y = engine(x)
+    engine.save("model.gie")
+
+    engine = gie_core.load("model.gie")
 
 Names are loaded on first use, so that ``import gie_core`` costs next to nothing.
 """
@@ -16,12 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gie_core.builder.pipeline import build, optimize
-    from gie_core.engine.engine import Engine, TensorInfo
+    from gie_core.engine.engine import Context, Engine, TensorInfo
     from gie_core.errors import GieError
     from gie_core.ir.graph import Graph
     from gie_core.ir.graph_builder import GraphBuilder
+    from gie_core.runtime.loading import load
 
 __all__ = [
+    "Context",
     "Engine",
     "GieError",
     "Graph",
@@ -29,6 +34,7 @@ __all__ = [
     "TensorInfo",
     "__version__",
     "build",
+    "load",
     "optimize",
 ]
 
@@ -37,11 +43,13 @@ __version__ = "0.1.0"
 _HOMES = {
     "build": "gie_core.builder.pipeline",
     "optimize": "gie_core.builder.pipeline",
+    "Context": "gie_core.engine.engine",
     "Engine": "gie_core.engine.engine",
     "TensorInfo": "gie_core.engine.engine",
     "GieError": "gie_core.errors",
     "Graph": "gie_core.ir.graph",
     "GraphBuilder": "gie_core.ir.graph_builder",
+    "load": "gie_core.runtime.loading",
 }
 
 

@@ -16,7 +16,7 @@ from gie_core.ir.specialize import is_static_type
 from gie_core.kernels.format import Format, Layout, row_major
 from gie_core.ops.shape import Concat
 
-__all__ = ["Formulation", "Prices", "decisions_of", "formulate"]
+__all__ = ["Formulation", "Prices", "decisions_of", "formulate", "key_of"]
 
 
 class Prices(Protocol):
@@ -178,7 +178,7 @@ class _Formulator:
                 excludes.add(each.group)
                 if slower is not None:
                     variants.append((each, slower))
-        key = f"{self._place(way.piece)} {way.owner.name} {way.candidate.name} {self._texts(way)}"
+        key = key_of(way)
         option = Option(
             key=key,
             covers=frozenset(way.piece.covers),
@@ -218,7 +218,7 @@ class _Formulator:
         number = self._number(operand, view.operand)
         self._add(
             Option(
-                key=f"{self._place(view.piece)} view {number}",
+                key=f"{_place(view.piece)} view {number}",
                 covers=frozenset(view.piece.covers),
                 time=0,
                 reads=(self._stored(operand, number),),
@@ -231,7 +231,7 @@ class _Formulator:
     def _function(self, piece: Piece) -> None:
         writes = [self._stored(value, 0) for value in piece.results if value in self._ways.layouts]
         option = Option(
-            key=f"{self._place(piece)} function",
+            key=f"{_place(piece)} function",
             covers=frozenset(piece.covers),
             time=0,
             writes=tuple(writes),
@@ -275,7 +275,7 @@ class _Formulator:
             wrong |= {s.group for s in self._slices.get(result, ()) if s.key != number}
             self._add(
                 Option(
-                    key=f"{self._place(piece)} join {number}",
+                    key=f"{_place(piece)} join {number}",
                     covers=frozenset(piece.covers),
                     time=0,
                     writes=(self._stored(result, number),),
@@ -297,7 +297,7 @@ class _Formulator:
         for format_, found in mine.items():
             self._add(
                 Option(
-                    key=f"{self._place(piece)} part {index} placed {format_}",
+                    key=f"{_place(piece)} part {index} placed {format_}",
                     covers=frozenset({node}),
                     time=0,
                     reads=(self._stored(operand, found.key),),
@@ -310,7 +310,7 @@ class _Formulator:
         for number, layout in enumerate(self._ways.layouts[operand]):
             self._add(
                 Option(
-                    key=f"{self._place(piece)} part {index} copied {number}",
+                    key=f"{_place(piece)} part {index} copied {number}",
                     covers=frozenset({node}),
                     time=self._prices.copy(layout, target),
                     reads=(self._stored(operand, number),),
@@ -396,12 +396,6 @@ class _Formulator:
                 return number
         return None
 
-    def _place(self, piece: Piece) -> str:
-        return f"{piece.covers[0]:05d}-{piece.covers[-1]:05d}"
-
-    def _texts(self, way: Kernel) -> str:
-        return " ".join("_" if x is None else str(x.strides) for x in way.operands)
-
     def _add(self, option: Option, meaning: Meaning) -> None:
         self._options.append(option)
         self._found.meaning[option.key] = meaning
@@ -449,6 +443,16 @@ def decisions_of(
     }
     keys = {nodes[piece]: key for piece, key in chosen_pieces.items()}
     return Decisions(graph, chosen, frozenset(views), frozen, times), keys
+
+
+def key_of(way: Kernel) -> str:
+    """The key of the option for a kernel whose values lie for themselves."""
+    layouts = " ".join("_" if x is None else f"{x.dtype}{x.strides}" for x in way.operands)
+    return f"{_place(way.piece)} {way.owner.name} {way.candidate.name} {layouts}"
+
+
+def _place(piece: Piece) -> str:
+    return f"{piece.covers[0]:05d}-{piece.covers[-1]:05d}"
 
 
 def _same_view(view: View, layout: Layout) -> bool:

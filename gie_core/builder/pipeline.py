@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
 
+from gie_core.builder.environment import host_environment
 from gie_core.builder.importing import import_model
 from gie_core.builder.passes import Pass, PassError, run_passes, sort_passes
-from gie_core.builder.planner import plan_graph
+from gie_core.builder.planner import Clocks, plan_graph
 from gie_core.builder.profiles import Shapes, check_runnable, profile_sizes
 from gie_core.builder.report import BuildReport, ImportReport, PassRecord
+from gie_core.builder.timing_cache import Timing, TimingCache
+from gie_core.builder.tuner import Job, Tuner, TunerOptions
+from gie_core.builder.whole import PlanTimer
 from gie_core.engine.engine import Engine
 from gie_core.engine.file import Package, ProviderVersion
 from gie_core.engine.plan import Plan
@@ -23,9 +29,22 @@ from gie_core.plugin.declarations import PassDeclaration
 from gie_core.plugin.host import PluginHost, default_host
 from gie_core.runtime.host import HostExecutor
 from gie_core.runtime.providers import kernel_providers
-from gie_core.runtime.target import find_target
+from gie_core.runtime.target import Target, find_target
 
-__all__ = ["build", "import_graph", "installed_passes", "optimize"]
+__all__ = ["Watch", "build", "import_graph", "installed_passes", "optimize"]
+
+
+class Watch(Protocol):
+    """Looks on while a build measures."""
+
+    def timed(self, job: Job, timing: Timing, cached: bool) -> None:
+        """A candidate's time is known."""
+        ...
+
+    def progress(self, done: int, jobs: int, spent: float, left: float) -> None:
+        """So many of all candidates are done, in so many seconds; so many are likely left."""
+        ...
+
 
 Observer = Callable[[PassRecord, Graph], None]
 Progress = Callable[[str], None]
@@ -37,10 +56,14 @@ def build(
     target: str = "auto",
     shapes: Shapes | None = None,
     workspace: int | None = None,
+    timing: bool | TunerOptions = False,
+    timing_cache: str | os.PathLike[str] | None = None,
+    pins: Mapping[str, str] | None = None,
     optimized: bool = True,
     host: PluginHost | None = None,
     observe: Observer | None = None,
     progress: Progress = lambda stage: None,
+    watch: Watch | None = None,
     **options: Any,
 ) -> Engine:
     """Make an engine of a model.
@@ -53,10 +76,17 @@ def build(
             other sizes an engine runs too, by a plan that is made when they first come. Not
             needed where all shapes are known.
         workspace: bytes of scratch memory that a kernel may need.
+        timing: time the candidates of every node and the best plans as a whole; otherwise the
+            cost model decides. ``TunerOptions`` say how long that may take.
+        timing_cache: a file of timings: what it knows is not timed again, what becomes known is
+            added, also when the build is interrupted. It makes builds equal to the byte.
+        pins: what must run a node: a provider ("cpu") or the beginning of one of its candidates
+            ("cpu im2col"), by the name of the node's result or of a node of the model.
         optimized: run the optimization passes.
         host: where plugins are found; by default everything installed.
         observe: called after each pass with its record and the graph as it then is.
         progress: called with a few words as each stage begins.
+        watch: told of every candidate that is timed.
         **options: the importer's own.
 
     Raises:
@@ -74,11 +104,14 @@ def build(
     providers = kernel_providers(host, goal)
     check_runnable(graph, goal, providers)
     plans: list[Plan] = []
-    for sizes in profile_sizes(graph, shapes):
-        planned = plan_graph(graph, sizes, goal, providers, workspace=workspace)
-        plans.append(planned.plan)
-        report.plans.append(planned.record)
-        report.choices = report.choices or list(planned.choices)
+    with _clocks(goal, timing, timing_cache, workspace, watch) as clocks:
+        for sizes in profile_sizes(graph, shapes):
+            planned = plan_graph(
+                graph, sizes, goal, providers, workspace=workspace, clocks=clocks, pins=pins
+            )
+            plans.append(planned.plan)
+            report.plans.append(planned.record)
+            report.choices = report.choices or list(planned.choices)
     report.nodes_after = len(report.choices) or len(graph)
     report.failed_plugins = host.failures()
     package = Package(
@@ -86,9 +119,40 @@ def build(
         plans=tuple(plans),
         target=str(goal),
         providers=tuple(_versions(plans, providers)),
-        report=report.to_json(),
+        report=report.reproducible(),
     )
     return Engine(package, HostExecutor(graph, plans, providers), report)
+
+
+@contextmanager
+def _clocks(
+    target: Target,
+    timing: bool | TunerOptions,
+    path: str | os.PathLike[str] | None,
+    workspace: int | None,
+    watch: Watch | None,
+) -> Generator[Clocks | None, None, None]:
+    """What measures, if the build is to. The timings are saved whatever happens."""
+    if timing is False and path is None:
+        yield None
+        return
+    cache = TimingCache()
+    if path is not None and os.path.exists(path):
+        cache = TimingCache.load(path)
+    environment = host_environment(workspace=workspace)
+    tuner = Tuner(
+        target,
+        environment,
+        cache,
+        options=timing if isinstance(timing, TunerOptions) else None,
+        progress=None if watch is None else watch.progress,
+        observe=None if watch is None else watch.timed,
+    )
+    try:
+        yield Clocks(tuner, PlanTimer(cache, environment))
+    finally:
+        if path is not None:
+            cache.save(path)
 
 
 def _versions(

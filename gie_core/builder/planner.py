@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gie_core.builder.expand import Piece, expand
-from gie_core.builder.formulate import Formulation, decisions_of, formulate
-from gie_core.builder.prices import ModelPrices
+from gie_core.builder.formulate import Formulation, decisions_of, formulate, key_of
+from gie_core.builder.pins import pinned
+from gie_core.builder.prices import JobList, ModelPrices, TimedPrices
 from gie_core.builder.report import (
     Alternative,
     KernelChoice,
@@ -16,7 +17,9 @@ from gie_core.builder.report import (
     StorageRecord,
 )
 from gie_core.builder.strategy import Solution, solve
-from gie_core.builder.ways import Kernel, View, find_ways
+from gie_core.builder.tuner import Tuner
+from gie_core.builder.ways import Kernel, View, Ways, find_ways
+from gie_core.builder.whole import PlanTimer
 from gie_core.engine.assemble import Decisions, assemble
 from gie_core.engine.plan import Kind, Plan, Region
 from gie_core.engine.schedule import timeline
@@ -29,7 +32,18 @@ from gie_core.ops.group import Group
 from gie_core.runtime.replan import packer
 from gie_core.runtime.target import Target
 
-__all__ = ["Planned", "plan_graph"]
+__all__ = ["Clocks", "Planned", "plan_graph"]
+
+RIVALS = 4
+"""Best solutions of the strategy that are timed as whole plans."""
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """What measures kernels, and plans as a whole."""
+
+    kernels: Tuner
+    plans: PlanTimer
 
 
 @dataclass(frozen=True)
@@ -48,8 +62,10 @@ def plan_graph(
     providers: Sequence[NamedProvider],
     *,
     workspace: int | None = None,
+    clocks: Clocks | None = None,
+    pins: Mapping[str, str] | None = None,
 ) -> Planned:
-    """Plan a graph for inputs of some sizes, by the cost model.
+    """Plan a graph for inputs of some sizes.
 
     Args:
         graph: optimized; stays as it is.
@@ -57,26 +73,53 @@ def plan_graph(
         target: what to run on.
         providers: the reference last.
         workspace: bytes that a kernel may need.
+        clocks: time the candidates, and the best plans as a whole; without, the cost model
+            decides.
+        pins: by node, as ``--pin``: see ``pinned``.
 
     Raises:
         KernelError: nobody runs some node.
         StrategyError: no choice of kernels keeps the limits.
     """
+    ways = pinned(find_ways(expand(_static(graph, sizes)), target, providers), pins or {})
+    prices = ModelPrices(target)
+    if clocks is not None:
+        prices = _measured(ways, target, clocks.kernels, workspace)
+    formulation = formulate(ways, prices, workspace)
+    solutions = solve(formulation.problem, 1 if clocks is None else RIVALS)
+    rivals: list[tuple[Plan, Decisions, Solution, Mapping[Node, str]]] = []
+    for solution in solutions:
+        decisions, keys = decisions_of(formulation, solution)
+        plan = assemble(decisions, packer(providers))
+        plan.sizes.update(sizes)
+        rivals.append((plan, decisions, solution, keys))
+    plans = [rival[0] for rival in rivals]
+    times = [] if clocks is None else clocks.plans.times(plans, providers)
+    best = min(range(len(rivals)), key=lambda n: times[n] if times else n)
+    plan, decisions, solution, keys = rivals[best]
+    record = _record(plan, decisions)
+    if times:
+        others = tuple(t for n, t in enumerate(times) if n != best)
+        record = replace(record, measured=times[best], rivals=others)
+    return Planned(plan, record, _choices(formulation, solution, decisions, keys, prices))
+
+
+def _static(graph: Graph, sizes: Mapping[str, int]) -> Graph:
     try:
-        static = specialize(graph, sizes)
+        return specialize(graph, sizes)
     except ZeroDivisionError:
         given = ", ".join(f"{name} = {n}" for name, n in sizes.items())
         raise GieError(
             f"a dimension of graph {graph.name!r} divides by zero with {given}"
         ) from None
-    ways = find_ways(expand(static), target, providers)
-    formulation = formulate(ways, ModelPrices(target), workspace)
-    (solution,) = solve(formulation.problem)
-    decisions, keys = decisions_of(formulation, solution)
-    plan = assemble(decisions, packer(providers))
-    plan.sizes.update(sizes)
-    choices = _choices(formulation, solution, decisions, keys)
-    return Planned(plan, _record(plan, decisions), choices)
+
+
+def _measured(ways: Ways, target: Target, tuner: Tuner, workspace: int | None) -> TimedPrices:
+    """The prices of all ways that could be chosen, as the tuner measures them."""
+    wanted = JobList(target)
+    formulate(ways, wanted, workspace)
+    timings = tuner.tune(list(wanted.jobs.values()))
+    return TimedPrices(target, dict(zip(wanted.jobs, timings, strict=True)))
 
 
 def _record(plan: Plan, decisions: Decisions) -> PlanRecord:
@@ -142,13 +185,16 @@ def _choices(
     solution: Solution,
     decisions: Decisions,
     keys: Mapping[Node, str],
+    prices: ModelPrices,
 ) -> tuple[KernelChoice, ...]:
     ways = formulation.ways
     rivals: dict[int, list[Alternative]] = {}
-    for key, meaning in formulation.meaning.items():
-        if isinstance(meaning, Kernel) and key not in solution.options:
-            found = _alternative(meaning, formulation.times[key])
-            for number in meaning.piece.covers:
+    chosen = set(solution.options)
+    taken = {key.rpartition(" slice ")[0] or key for key in chosen}
+    for way in ways.kernels:
+        if key_of(way) not in taken:
+            found = _alternative(way, prices)
+            for number in way.piece.covers:
                 rivals.setdefault(number, []).append(found)
     pieces = {piece.covers: piece for piece in ways.expanded.pieces}
     return tuple(
@@ -183,8 +229,14 @@ def _choice(
         candidate=candidate,
         formats=formats,
         nanoseconds=formulation.times[key],
-        alternatives=tuple(sorted(others, key=lambda a: (a.predicted, a.provider, a.candidate))),
+        alternatives=tuple(sorted(others, key=_speed)),
     )
+
+
+def _speed(each: Alternative) -> tuple[bool, int, str, str]:
+    """The fastest first, and those that had to go last."""
+    time = each.predicted if each.measured is None else each.measured
+    return bool(each.reason), time, each.provider, each.candidate
 
 
 def formats_of(way: Kernel) -> str:
@@ -193,12 +245,24 @@ def formats_of(way: Kernel) -> str:
     return f"{operands} → {', '.join(map(str, way.candidate.results))}"
 
 
-def _alternative(way: Kernel, nanoseconds: int) -> Alternative:
+def _alternative(way: Kernel, prices: ModelPrices) -> Alternative:
+    predicted = ModelPrices.kernel(prices, way, way.operands, way.results) or 0
+    measured, error, verdict, reason = None, None, "slower", ""
+    if isinstance(prices, TimedPrices):
+        timing = prices.timing(way)
+        error = timing.error
+        if timing.ok:
+            measured = timing.nanoseconds
+        else:
+            verdict, reason = timing.verdict.value, timing.reason
     return Alternative(
         provider=way.owner.name,
         candidate=way.candidate.name,
         formats=formats_of(way),
         covers=tuple(value.name for value in way.piece.results),
-        predicted=nanoseconds,
-        verdict="slower",
+        predicted=predicted,
+        measured=measured,
+        error=error,
+        verdict=verdict,
+        reason=reason,
     )

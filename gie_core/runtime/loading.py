@@ -1,0 +1,56 @@
+"""Loading engine files."""
+
+from __future__ import annotations
+
+import os
+
+from gie_core.engine.engine import Engine
+from gie_core.engine.file import ProviderVersion, load_package
+from gie_core.plugin.host import PluginHost, default_host
+from gie_core.runtime.host import HostExecutor
+from gie_core.runtime.providers import kernel_providers
+from gie_core.runtime.target import find_target
+
+__all__ = ["load"]
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    trust: bool = False,
+    rebuild: bool = False,
+    verify: bool = True,
+    host: PluginHost | None = None,
+) -> Engine:
+    """Read an engine file and make it ready to run.
+
+    Nothing in the file is executed unless it is trusted, and reading it is safe whatever is in it.
+
+    Args:
+        path: as ``Engine.save`` wrote it.
+        trust: run native code from a file that this user did not write on this machine.
+        rebuild: plan the network again from the graph inside, with the kernels that are
+            installed here, by the cost model.
+        verify: compare all weights with their checksums; without, only what isn't weights is.
+        host: where plugins are found; by default everything installed.
+
+    Raises:
+        EngineFileError: the file can't be read, is damaged, is for another target, or was made
+            with kernels that are not installed; the message says what to do.
+    """
+    host = host or default_host()
+    package = load_package(path, host.ops(), verify_weights=verify, trust=trust, native=not rebuild)
+    if rebuild:
+        from gie_core.builder.pipeline import build  # the only way from here to the builder
+
+        target = package.target
+        shapes = [
+            {v.name: v.tensor.dims for v in plan.graph.inputs} for plan in package.plans if plan.sizes
+        ]
+        return build(
+            package.graph, target=target, shapes=shapes or None, optimized=False, host=host
+        )
+    providers = kernel_providers(host, find_target("host"))
+    installed = [ProviderVersion(p.name, p.plugin, p.version) for p in providers if p.plugin]
+    package.check_usable(path, "host", installed)
+    return Engine(package, HostExecutor(package.graph, package.plans, providers))

@@ -6,8 +6,9 @@ import platform
 import subprocess
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -60,20 +61,22 @@ def measure(name: str, way: Way) -> dict[str, Any]:
         GieError: they differ by more than rounding.
     """
     source = NETWORKS[name](1, 0).SerializeToString()
-    ours = load(lambda: gie_core.build(source))
+    ours = load(lambda: gie_core.build(source, timing=way.timing))
     feed = _random_feed(ours.value)
-    first = warm("GIE", gie_core.__version__, ours, lambda: ours.value.run(feed))
+    context = ours.value.context()
+    mine = warm("GIE", gie_core.__version__, ours, partial(context.run, feed))
+    mine = replace(mine, arena=context.memory_bytes)
     theirs = load(lambda: OnnxRuntime(source, threads=way.threads))
-    second = warm(ONNXRUNTIME, theirs.value.version, theirs, lambda: theirs.value.run(feed))
-    error = outputs_error(first.outputs, second.outputs)
+    peer = warm(ONNXRUNTIME, theirs.value.version, theirs, partial(theirs.value.run, feed))
+    error = outputs_error(mine.outputs, peer.outputs)
     if error is None or error > MOST_ERROR:
         raise GieError(f"{name}: GIE and onnxruntime differ by {error}, so times mean nothing")
-    timings = race([first.run, second.run], rounds=way.rounds, seconds=way.seconds)
+    timings = race([mine.run, peer.run], rounds=way.rounds, seconds=way.seconds)
     return {
         "network": name,
         "ratio": timings[0].median / timings[1].median,
         "output_error": error,
-        "contestants": [result(first, timings[0]), result(second, timings[1])],
+        "contestants": [result(mine, timings[0]), result(peer, timings[1])],
     }
 
 

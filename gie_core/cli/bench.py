@@ -6,6 +6,8 @@ NumPy's libraries read the number of threads when they are loaded, so nothing up
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +84,7 @@ def bench(
             timings = race(calls, rounds=rounds, count=runs, seconds=seconds)
     document = {
         "model": str(model),
-        "target": str(engine.target),
+        "target": engine.target,
         "machine": processor_name(),
         "threads": used,
         "inputs": [_fed(info, feed) for info in engine.inputs],
@@ -103,8 +105,10 @@ def bench(
 
 
 def _enter(loaded: Loaded[Engine], model: Path, feed: Mapping[str, Any]) -> Contestant:
-    version = gie_core.__version__
-    return warm(f"gie {model.name}", version, loaded, lambda: loaded.value.run(feed))
+    context = loaded.value.context()
+    run = partial(context.run, feed)
+    made = warm(f"gie {model.name}", gie_core.__version__, loaded, run)
+    return replace(made, arena=context.memory_bytes)
 
 
 def _opponent(
@@ -114,7 +118,7 @@ def _opponent(
         path = Path(against)
         return _enter(_load(path, target, ()), path, feed)
     peer = load(lambda: OnnxRuntime(model, threads=threads))
-    return warm(ONNXRUNTIME, peer.value.version, peer, lambda: peer.value.run(feed))
+    return warm(ONNXRUNTIME, peer.value.version, peer, partial(peer.value.run, feed))
 
 
 def _load(model: Path, target: str, options: Sequence[str]) -> Loaded[Engine]:
@@ -156,19 +160,21 @@ def _print(document: Mapping[str, Any]) -> None:
             f"{each['runs_per_second']:.1f}",
             each["runs"],
             _mb(each["memory_bytes"]),
+            _mb(each["arena_bytes"]),
         )
         for each in document["contestants"]
     ]
     columns = ["", ">load", ">first", ">median", ">quartiles", ">p99", ">a second", ">runs"]
-    print_table([*columns, ">memory"], rows)
+    print_table([*columns, ">memory", ">arena"], rows)
     if "ratio" in document:
         error = document["output_error"]
         said = "no output in common" if error is None else f"outputs differ by {error:.1e}"
         one, two = (each["name"] for each in document["contestants"])
         click.echo(clean(f"{one} takes {document['ratio']:.2f} times as long as {two}; {said}"))
+    peak = _mb(document["peak_bytes"])
     click.echo(
-        f"{document['rounds']} turns of each after {document['warm_ups']} runs to warm up; "
-        f"the process had {_mb(document['peak_bytes'])} at most"
+        f"{document['rounds']} turns of each after {document['warm_ups']} runs to warm up"
+        + (f"; the process had {peak} at most" if peak else "")
     )
 
 
@@ -177,4 +183,4 @@ def _ms(seconds: float) -> str:
 
 
 def _mb(size: int | None) -> str:
-    return "?" if size is None else f"{size / 1e6:,.0f} MB"
+    return "" if size is None else f"{size / 1e6:,.1f} MB"

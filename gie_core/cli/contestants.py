@@ -44,7 +44,9 @@ class Contestant:
         outputs: what it answered, by name.
         load: seconds until it could run.
         first: seconds of the first run.
-        memory: bytes by which loading and the first runs made the process grow.
+        memory: bytes by which loading and the first runs made the process grow; ``None`` if the
+            system does not tell.
+        arena: bytes for what nodes hand to each other, if the contestant tells.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Contestant:
     load: float
     first: float
     memory: int | None
+    arena: int | None = None
 
 
 def load(work: Callable[[], T]) -> Loaded[T]:
@@ -88,4 +91,5 @@ def result(contestant: Contestant, timing: Timing) -> dict[str, Any]:
         "p99_seconds": timing.p99,
         "runs_per_second": timing.rate,
         "memory_bytes": contestant.memory,
+        "arena_bytes": contestant.arena,
     }

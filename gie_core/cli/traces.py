@@ -9,6 +9,7 @@ from typing import Any
 
 from gie_core.cli.peers import OnnxRuntime
 from gie_core.engine.engine import Engine
+from gie_core.engine.plan import Step
 from gie_core.errors import GieError
 from gie_core.ir.graph import Graph, Node
 from gie_core.ir.op import Op
@@ -50,8 +51,21 @@ def names_in(graph: Graph) -> Iterator[str]:
 
 
 def trace_engine(engine: Engine, feed: Feed, watch: Watch) -> dict[str, Any]:
-    """Run an engine and look at what each step computes; returns the outputs by name."""
-    return trace_reference(engine.graph, feed, watch)
+    """Run an engine and look at what each step computes; returns the outputs by name.
+
+    Raises:
+        GieError: an input is missing or does not fit, or a kernel failed.
+    """
+
+    def tap(step: Step, results: Sequence[Any]) -> None:
+        if not step.provider:  # a copy into another format
+            return
+        node = step.node
+        kernel = f"{step.provider} {step.candidate}".rstrip()
+        for value, array in zip(node.results, results, strict=True):
+            watch(Traced(value.name, node.op.name, node.sources, kernel, array))
+
+    return engine.context().run(feed, tap=tap)
 
 
 def trace_reference(graph: Graph, feed: Feed, watch: Watch) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from gie_core.ir.types import Array
 
-__all__ = ["BLOCK", "WORKSPACE", "Region", "collapse", "regions", "spans"]
+__all__ = ["BLOCK", "WORKSPACE", "Region", "collapse", "parts", "regions", "spans"]
 
 BLOCK = 1 << 17
 """Elements that a pointwise step handles at once.
@@ -50,6 +50,15 @@ def spans(extent: int, step: int) -> Iterator[slice]:
     count = -(-extent // step)
     for number in range(count):
         yield slice(number * extent // count, (number + 1) * extent // count)
+
+
+def parts(images: int, rows: int, at_once: int) -> list[tuple[slice, slice]]:
+    """A batch cut into parts of about ``at_once`` rows: some images, or some rows of one."""
+    if at_once >= rows:
+        whole = slice(0, rows)
+        return [(some, whole) for some in spans(images, at_once // rows)] if rows else []
+    each = list(spans(rows, max(1, at_once)))
+    return [(image, part) for image in spans(images, 1) for part in each]
 
 
 def collapse(

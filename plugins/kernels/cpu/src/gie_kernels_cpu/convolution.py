@@ -1,173 +1,217 @@
-"""Convolution as a matrix product: 1×1 directly, everything else by im2col."""
+"""What all ways to compute a convolution have in common."""
 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
-from typing import Any, cast
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
 
 import numpy as np
 
-from gie_core.builder.kernels import Kernel, Support
 from gie_core.ir.graph import Node
-from gie_core.ir.op import Op
-from gie_core.ir.types import Array
-from gie_core.ops.conv import Conv
-from gie_core.ops.extents import as_ints
-from gie_kernels_cpu.blocks import WORKSPACE, spans
-from gie_kernels_cpu.im2col import Patches
+from gie_core.ir.types import Array, DType
+from gie_core.kernels.candidate import Candidate, Support, Work
+from gie_core.kernels.format import Format, Strides
+from gie_core.kernels.provider import Launch, Memory
+from gie_kernels_cpu.blocks import Region
+from gie_kernels_cpu.geometry import Geometry
 from gie_kernels_cpu.kernel import (
     Constants,
     Epilogue,
     Method,
+    Piece,
+    carve,
     float_support,
-    is_native,
     padded,
-    rounded,
-    wide_dtype,
+    workspace_size,
 )
+from gie_kernels_cpu.launches import Call, in_order
+from gie_kernels_cpu.output import Output, output_scratch
+from gie_kernels_cpu.variant import VARIANTS, Variant
 
-__all__ = ["Im2colConvolution", "PointwiseConvolution"]
+__all__ = ["ConvolutionMethod", "Job", "Part", "most_images", "most_rows", "widens"]
 
-LONG_RUN = 48
-"""Kernel width × channels from which on a patch is copied faster with its channels last."""
+Part = tuple[slice, slice]
+"""Some images, and some positions of the first spatial axis of the result."""
 
 
-class PointwiseConvolution(Method):
-    """1×1 kernels without padding: the weight times every image as it lies in memory."""
+@dataclass(frozen=True)
+class Job:
+    """What a convolution is computed from, and where.
+
+    Args:
+        geometry: the numbers.
+        variant: how x and the result lie in memory.
+        x: [N, C, *S], perhaps in fewer bits than computed in.
+        weight: as ``pack`` made it, in the dtype that is computed in.
+        bias: [O] or ``None``.
+        output: [N, O, *P].
+        scratch: an array for each of the method's ``pieces``.
+    """
+
+    geometry: Geometry
+    variant: Variant
+    x: Array
+    weight: Array
+    bias: Array | None
+    output: Output
+    scratch: Sequence[Array]
+
+    def region(self, part: Part) -> Region:
+        """A part of the result."""
+        geometry = self.geometry
+        images, rows = part
+        inner = (slice(0, n) for n in geometry.extents[1:])
+        return (images, slice(0, geometry.results), rows, *inner)
+
+
+def widens(geometry: Geometry, variant: Variant) -> bool:
+    """Whether x is stored in another type than is computed in."""
+    return variant.stored(geometry.dtype).numpy != geometry.wide
+
+
+def most_rows(parts: Sequence[Part]) -> int:
+    """Rows of the largest part, over all of its images."""
+    counts = ((i.stop - i.start) * (r.stop - r.start) for i, r in parts)
+    return max(counts, default=0)
+
+
+def most_images(parts: Sequence[Part]) -> int:
+    """Images of the largest part."""
+    return max((images.stop - images.start for images, _ in parts), default=0)
+
+
+class ConvolutionMethod(Method):
+    """One way to compute ``conv``: cuts the result into parts and says how to compute each.
+
+    Attributes:
+        may_cross: whether the result may lie in another order than x.
+        needs_constant: whether the weight must be constant.
+    """
+
+    fuses = True
+    may_cross: ClassVar[bool] = False
+    needs_constant: ClassVar[bool] = False
+
+    @abstractmethod
+    def rejects(self, geometry: Geometry) -> str:
+        """Why it can't compute a convolution, or would never be the best; "" if it may be."""
+
+    @abstractmethod
+    def parts(self, geometry: Geometry, variant: Variant) -> list[Part]:
+        """The parts of the result, in the order in which they are computed."""
+
+    @abstractmethod
+    def pieces(self, geometry: Geometry, variant: Variant) -> tuple[Piece, ...]:
+        """Scratch arrays."""
+
+    @abstractmethod
+    def packed(self, geometry: Geometry, variant: Variant) -> tuple[int, ...]:
+        """The shape of the packed weight."""
+
+    @abstractmethod
+    def pack(self, geometry: Geometry, variant: Variant, weight: Array) -> Array:
+        """The weight [O, C/groups, *K] in the packed shape; a view if that can be."""
+
+    @abstractmethod
+    def work(self, geometry: Geometry, variant: Variant) -> Work:
+        """What there is to do, the output's parts aside."""
+
+    @abstractmethod
+    def calls(self, job: Job) -> Iterator[Call]:
+        """What computes and finishes all parts, in order."""
+
+    def variants(self, geometry: Geometry) -> Iterator[Variant]:
+        """The variants it offers, the node's own types first."""
+        exact = [v for v in VARIANTS.values() if v.is_exact]
+        narrow = [v for v in VARIANTS.values() if not v.is_exact and not v.crosses]
+        for variant in exact + (narrow if geometry.dtype is DType.F32 else []):
+            if self.may_cross or not variant.crosses:
+                yield variant
 
     def supports(self, node: Node) -> Support:
-        weight = node.operands[1]
         support = float_support(node)
-        if not support.ok:
-            return support
-        if weight is None or any(n != 1 for n in weight.tensor.dims[2:]):
-            return Support.no("the kernel is not known to be 1×1")
-        return Support.no("it pads") if cast("Conv", node.op).pads else Support.yes()
+        reason = self.rejects(Geometry.of(node)) if support.ok else support.reason
+        return Support.no(reason) if reason else Support.yes()
 
-    def kernel(self, node: Node, constants: Constants) -> Kernel:
-        return _PointwiseKernel(cast("Conv", node.op), constants(node.operands[1]))
+    def candidates(self, node: Node, constants: Constants) -> Sequence[Candidate]:
+        geometry = Geometry.of(node)
+        fixed = constants(node.operands[1]) is not None
+        return [
+            self._candidate(node, geometry, variant, constants)
+            for variant in self.variants(geometry)
+            if fixed or not (variant.weights or self.needs_constant)
+        ]
 
-
-class Im2colConvolution(Method):
-    """Any geometry: patches are gathered into a matrix, block by block, and multiplied."""
-
-    def supports(self, node: Node) -> Support:
-        return float_support(node)
-
-    def kernel(self, node: Node, constants: Constants) -> Kernel:
-        return _Im2colKernel(cast("Conv", node.op), constants(node.operands[1]))
-
-
-class _GemmKernel:
-    """What both kernels share: packed weights, the bias, and rounding at the end."""
-
-    def __init__(self, op: Conv, weight: Array | None) -> None:
-        self._packed = None if weight is None else self.pack(op, weight)
-
-    def __call__(self, op: Op, operands: Sequence[Any]) -> tuple[Array, ...]:
-        return (self.run(op, operands, None),)
-
-    def run(self, op: Op, operands: Sequence[Any], epilogue: Epilogue | None) -> Array:
-        """The convolution; ``epilogue`` follows on each part of the rounded result."""
-        op = cast("Conv", op)
-        x, weight, bias = padded(operands, 3)
-        packed = self.pack(op, weight) if self._packed is None else self._packed
-        patches = _patches(op, x.shape[2:], weight.shape)
-        y = np.empty((x.shape[0], weight.shape[0], *patches.extents), wide_dtype(x.dtype))
+    def prepack(self, node: Node, candidate: str, constants: Constants) -> Sequence[Array]:
+        geometry, variant = self._parse(node, candidate)
+        weight, bias = (constants(v) for v in padded(node.operands, 3)[1:])
+        found: list[Array] = []
+        if weight is not None:
+            packed = self.pack(geometry, variant, weight)
+            stored = geometry.wide if variant.weights is None else variant.weights.numpy
+            found.append(np.ascontiguousarray(packed, stored))
         if bias is not None:
-            bias = bias.astype(y.dtype, copy=False).reshape(-1, *[1] * (y.ndim - 2))
-        native = is_native(x.dtype)
-        for images, rows in self.multiply(op, x, patches, packed, y):
-            part = y[images, :, rows]
-            if bias is not None:
-                part += bias
-            if epilogue is not None and native:
-                epilogue(part, (images, slice(None), rows, *(slice(None),) * (y.ndim - 3)))
-        if native:
-            return y
-        y = rounded(y, x.dtype)
-        if epilogue is not None:
-            epilogue(y, (slice(None),) * y.ndim)
-        return y
+            found.append(bias.astype(geometry.wide, copy=False))
+        return found
 
-    def pack(self, op: Conv, weight: Array) -> Array:
-        """The weight as [groups, O/groups, depth], in the dtype that is computed in."""
-        raise NotImplementedError
+    def bind(
+        self, node: Node, candidate: str, memory: Memory, epilogue: Epilogue | None = None
+    ) -> Sequence[Launch]:
+        (y,) = memory.results
+        if not y.size:
+            return []
+        geometry, variant = self._parse(node, candidate)
+        x, weight, bias = padded(memory.operands, 3)
+        constants = list(memory.constants)
+        fixed = constants.pop(0) if weight is None else None
+        bias = constants.pop(0) if constants else bias
+        calls: list[Call] = []
+        unpacks = fixed is None or fixed.dtype != geometry.wide
+        pieces = self._pieces(geometry, variant, unpacks)
+        scratch = carve(memory.workspace, *pieces) if pieces else []
+        if unpacks:
+            source = self.pack(geometry, variant, weight) if fixed is None else fixed
+            fixed = scratch.pop(0)
+            calls.append(partial(np.copyto, fixed, source))
+        own = geometry.dtype.numpy
+        wide = scratch.pop(0) if y.dtype != geometry.wide else None
+        output = Output(y, own, epilogue, wide, variant.target)
+        job = Job(geometry, variant, x, fixed, bias, output, scratch)
+        calls += self.calls(job)
+        return [in_order(calls)]
 
-    def multiply(
-        self, op: Conv, x: Array, patches: Patches, packed: Array, y: Array
-    ) -> Iterator[tuple[slice, slice]]:
-        """Write the products into ``y``; yields (images, rows) as soon as they are done."""
-        raise NotImplementedError
+    def _parse(self, node: Node, candidate: str) -> tuple[Geometry, Variant]:
+        return Geometry.of(node), VARIANTS[candidate]
 
+    def _candidate(
+        self, node: Node, geometry: Geometry, variant: Variant, constants: Constants
+    ) -> Candidate:
+        x, y = variant.formats(geometry.dtype, node.result.tensor.rank)
+        others = (
+            None
+            if value is None or constants(value) is not None
+            else Format(geometry.dtype, tuple(range(value.tensor.rank)), Strides.ANY)
+            for value in node.operands[1:]
+        )
+        unpacks = variant.weights is not None or constants(node.operands[1]) is None
+        return Candidate(
+            name=str(variant),
+            operands=(x, *others),
+            results=(y,),
+            workspace=workspace_size(*self._pieces(geometry, variant, unpacks)),
+            work=self.work(geometry, variant),
+        )
 
-class _PointwiseKernel(_GemmKernel):
-    def pack(self, op: Conv, weight: Array) -> Array:
-        matrix = weight.reshape(op.groups, weight.shape[0] // op.groups, weight.shape[1])
-        return np.ascontiguousarray(matrix, wide_dtype(weight.dtype))
-
-    def multiply(
-        self, op: Conv, x: Array, patches: Patches, packed: Array, y: Array
-    ) -> Iterator[tuple[slice, slice]]:
-        if op.strides:
-            x = x[(..., *(slice(None, None, s) for s in op.strides))]
-        images, groups, pixels = x.shape[0], op.groups, math.prod(y.shape[2:])
-        for part in spans(images, max(1, WORKSPACE // max(1, y[:1].nbytes))):
-            some = x[part].astype(y.dtype, copy=False)
-            matrices = some.reshape(len(some), groups, x.shape[1] // groups, pixels)
-            out = y[part].reshape(len(some), groups, y.shape[1] // groups, pixels)
-            np.matmul(packed, matrices, out=out)
-            yield part, slice(0, y.shape[2])
-
-
-class _Im2colKernel(_GemmKernel):
-    def pack(self, op: Conv, weight: Array) -> Array:
-        matrix = weight.reshape(op.groups, weight.shape[0] // op.groups, *weight.shape[1:])
-        if _channels_last(op, weight.shape):
-            matrix = np.moveaxis(matrix, 2, -1)
-        packed = np.ascontiguousarray(matrix, wide_dtype(weight.dtype))
-        return packed.reshape(*packed.shape[:2], math.prod(packed.shape[2:]))
-
-    def multiply(
-        self, op: Conv, x: Array, patches: Patches, packed: Array, y: Array
-    ) -> Iterator[tuple[slice, slice]]:
-        groups, depth, extents = op.groups, packed.shape[2], y.shape[2:]
-        products = y.reshape(len(y), groups, y.shape[1] // groups, math.prod(extents))
-        row = math.prod(extents[1:]) * depth * groups * y.itemsize
-        rows = max(1, WORKSPACE // max(1, row))
-        at_once = min(len(x), max(1, rows // extents[0]))
-        buffer = np.empty(min(rows, extents[0]) * at_once * row // y.itemsize, y.dtype)
-        for images in spans(len(x), max(1, at_once)):
-            padded = patches.padded(x[images], y.dtype)
-            for part in spans(extents[0], rows):
-                view = patches.view(padded, part)
-                columns = buffer[: view.size].reshape(view.shape)
-                np.copyto(columns, view)
-                pixels = _pixels(part, extents)
-                count = pixels.stop - pixels.start
-                if patches.channels_last:
-                    matrix = columns.reshape(len(padded), groups, count, depth).swapaxes(2, 3)
-                else:
-                    matrix = columns.reshape(len(padded), groups, depth, count)
-                np.matmul(packed, matrix, out=products[images, :, :, pixels])
-                yield images, part
-
-
-def _channels_last(op: Conv, weight: tuple[int, ...]) -> bool:
-    consecutive = weight[-1] if not op.dilations or op.dilations[-1] == 1 else 1
-    return weight[1] * consecutive >= LONG_RUN
-
-
-def _pixels(rows: slice, extents: Sequence[int]) -> slice:
-    """Rows of windows as a range of flat positions."""
-    width = math.prod(extents[1:])
-    return slice(rows.start * width, rows.stop * width)
-
-
-@lru_cache(maxsize=1024)
-def _patches(op: Conv, spatial: tuple[int, ...], weight: tuple[int, ...]) -> Patches:
-    window = op.window(weight)
-    extents = as_ints(window.extents(spatial))
-    return Patches(window, op.groups, spatial, extents, _channels_last(op, weight))
+    def _pieces(self, geometry: Geometry, variant: Variant, unpacks: bool) -> tuple[Piece, ...]:
+        stored = variant.stored(geometry.dtype).numpy
+        row = geometry.results * math.prod(geometry.extents[1:])
+        weight = (self.packed(geometry, variant), geometry.wide)
+        return (
+            *((weight,) if unpacks else ()),
+            *output_scratch(stored, geometry.wide, most_rows(self.parts(geometry, variant)) * row),
+            *self.pieces(geometry, variant),
+        )

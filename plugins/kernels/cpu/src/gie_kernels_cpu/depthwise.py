@@ -1,89 +1,243 @@
-"""Depthwise convolution: one multiply-add per kernel position, over many channels at once."""
+"""Depthwise convolution: a multiply-add per kernel position, over many channels at once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, cast
+import math
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
-from gie_core.builder.kernels import Kernel, Support
-from gie_core.ir.graph import Node
-from gie_core.ir.op import Op
 from gie_core.ir.types import Array
-from gie_core.ops.conv import Conv
+from gie_core.kernels.candidate import Work
 from gie_core.ops.extents import as_ints
-from gie_kernels_cpu.blocks import BLOCK, spans
-from gie_kernels_cpu.kernel import (
-    Constants,
-    Epilogue,
-    Method,
-    float_support,
-    is_native,
-    padded,
-    rounded,
-    wide_dtype,
-)
+from gie_kernels_cpu.blocks import parts, spans
+from gie_kernels_cpu.convolution import ConvolutionMethod, Job, Part, most_images, most_rows
+from gie_kernels_cpu.cost import elementwise, total
+from gie_kernels_cpu.frame import frame_of
+from gie_kernels_cpu.geometry import Geometry, merged
+from gie_kernels_cpu.kernel import Piece
+from gie_kernels_cpu.launches import Call
 from gie_kernels_cpu.planes import Planes
+from gie_kernels_cpu.variant import Variant
 
-__all__ = ["DepthwiseConvolution"]
+__all__ = ["DepthwisePlanes", "DepthwiseRows"]
 
-
-class DepthwiseConvolution(Method):
-    """As many groups as channels: [C·m, 1, *K] weights, m results a channel."""
-
-    def supports(self, node: Node) -> Support:
-        support = float_support(node)
-        if not support.ok:
-            return support
-        weight, groups = node.operands[1], cast("Conv", node.op).groups
-        if groups == 1 or weight is None or weight.tensor.dims[1] != 1:
-            return Support.no("a group has more than one channel, or is all there is")
-        return Support.yes()
-
-    def kernel(self, node: Node, constants: Constants) -> Kernel:
-        return _DepthwiseKernel()
+BLOCK = 1 << 16
+"""Elements that are multiplied and added at once: 256 KB of f32."""
 
 
-class _DepthwiseKernel:
-    def __call__(self, op: Op, operands: Sequence[Any]) -> tuple[Array, ...]:
-        return (self.run(op, operands, None),)
+class DepthwisePlanes(ConvolutionMethod):
+    """Channels first: one plane of a channel after the other, m results a channel.
 
-    def run(self, op: Op, operands: Sequence[Any], epilogue: Epilogue | None) -> Array:
-        op = cast("Conv", op)
-        x, weight, bias = padded(operands, 3)
-        window = op.window(weight.shape)
-        extents = as_ints(window.extents(x.shape[2:]))
-        planes = Planes(window, x.shape[2:], extents)
-        y = np.empty((x.shape[0], weight.shape[0], *extents), wide_dtype(x.dtype))
-        factors = weight.reshape(op.groups, weight.shape[0] // op.groups, -1, 1)
-        factors = np.ascontiguousarray(np.moveaxis(factors, 2, 0), y.dtype)  # [taps, C, m, 1]
-        offsets = None if bias is None else bias.astype(y.dtype).reshape(op.groups, -1, 1)
-        at_once = max(1, BLOCK // planes.length)
-        for image, result in zip(x, y.reshape(len(y), *factors.shape[1:3], *extents), strict=True):
-            for part in spans(op.groups, at_once):
-                bias_part = None if offsets is None else offsets[part]
-                sums = _sums(planes, image[part], factors[:, part], bias_part)
-                channels, multiplier = sums.shape[:2]
-                windows = planes.windows(sums.reshape(channels * multiplier, -1))
-                result[part] = windows.reshape(channels, multiplier, *extents)
-        y = y if is_native(x.dtype) else rounded(y, x.dtype)
-        if epilogue is not None:
-            epilogue(y, (slice(None),) * y.ndim)
-        return y
+    A plane is dealt out so that each kernel position reads one contiguous run, see ``planes``.
+    """
+
+    def rejects(self, geometry: Geometry) -> str:
+        return _rejects(geometry)
+
+    def variants(self, geometry: Geometry) -> Iterator[Variant]:
+        return (variant for variant in super().variants(geometry) if not variant.source)
+
+    def parts(self, geometry: Geometry, variant: Variant) -> list[Part]:
+        return parts(geometry.images, geometry.extents[0], geometry.extents[0])
+
+    def pieces(self, geometry: Geometry, variant: Variant) -> tuple[Piece, ...]:
+        planes, wide = _planes(geometry), geometry.wide
+        channels = self._at_once(geometry)
+        sums = channels * geometry.results // geometry.groups * planes.width
+        return (
+            ((len(planes.residues), channels, planes.length), wide),
+            ((sums,), wide),
+            ((sums,), wide),
+        )
+
+    def packed(self, geometry: Geometry, variant: Variant) -> tuple[int, ...]:
+        return (*geometry.kernel, geometry.groups, geometry.results // geometry.groups)
+
+    def pack(self, geometry: Geometry, variant: Variant, weight: Array) -> Array:
+        view = weight.reshape(geometry.groups, -1, *geometry.kernel)
+        return np.moveaxis(view, (0, 1), (-2, -1))
+
+    def work(self, geometry: Geometry, variant: Variant) -> Work:
+        g, planes = geometry, _planes(geometry)
+        calls = g.images * math.ceil(g.groups / self._at_once(g))
+        taps = math.prod(g.kernel)
+        return total(
+            elementwise(g.images * g.channels * planes.length * len(planes.residues), calls),
+            elementwise(g.images * g.results * planes.width * (2 * taps - 1), 2 * taps * calls),
+            elementwise(2 * g.images * g.results * g.pixels, calls),
+        )
+
+    def calls(self, job: Job) -> Iterator[Call]:
+        geometry = job.geometry
+        planes = _planes(geometry)
+        multiplier = geometry.results // geometry.groups
+        factors = job.weight.reshape(-1, geometry.groups, multiplier, 1)
+        for part in self.parts(geometry, job.variant):
+            region = job.region(part)
+            y = job.output.part(region)
+            by_group = y.reshape(len(y), geometry.groups, multiplier, *geometry.extents)
+            for channels in spans(geometry.groups, self._at_once(geometry)):
+                count = channels.stop - channels.start
+                phases = dict(zip(planes.residues, job.scratch[0][:, :count], strict=True))
+                shape = (count, multiplier, planes.width)
+                sums, products = (a[: math.prod(shape)].reshape(shape) for a in job.scratch[1:])
+                yield from planes.deal(job.x[part[0], channels][0], phases)
+                for index, tap in enumerate(planes.taps(phases)):
+                    out = products if index else sums
+                    yield partial(np.multiply, tap[:, None], factors[index, channels], out)
+                    if index:
+                        yield partial(np.add, sums, products, sums)
+                yield partial(np.copyto, by_group[0, channels], planes.windows(sums))
+            yield from job.output.finish(y, region, job.bias)
+
+    def _at_once(self, geometry: Geometry) -> int:
+        """Channels."""
+        return max(1, min(geometry.groups, BLOCK // max(1, _planes(geometry).length)))
 
 
-def _sums(planes: Planes, x: Array, factors: Array, bias: Array | None) -> Array:
-    """The convolution of some channels, [C, m, width]; factors are [taps, C, m, 1]."""
-    phases = planes.phases(x, 0, factors.dtype)
-    sums = np.empty((*factors.shape[1:3], planes.width), factors.dtype)
-    product = np.empty_like(sums)
-    for index, tap in enumerate(planes.taps(phases)):
-        if index == 0:
-            np.multiply(tap[:, None], factors[0], out=sums)
-        else:
-            np.multiply(tap[:, None], factors[index], out=product)
-            np.add(sums, product, out=sums)
-    if bias is not None:
-        np.add(sums, bias, out=sums)
-    return sums
+class DepthwiseRows(ConvolutionMethod):
+    """Channels last: rows of pixels × channels times the weight, repeated along the row.
+
+    ``np.einsum`` with everything contiguous along its inner loop multiplies and adds in one pass
+    (measured: 1.2 ns a result for 3×3, where ``multiply`` and ``add`` take 1.6 in 17 passes).
+    Where the window strides along the row, columns are dealt out by their residue first, so that
+    neighbouring windows read neighbouring columns.
+    """
+
+    def rejects(self, geometry: Geometry) -> str:
+        if geometry.results != geometry.channels:
+            return "it has several results a channel"
+        return _rejects(geometry)
+
+    def variants(self, geometry: Geometry) -> Iterator[Variant]:
+        return (variant for variant in super().variants(geometry) if variant.source)
+
+    def parts(self, geometry: Geometry, variant: Variant) -> list[Part]:
+        if len(geometry.extents) == 1:  # the row is all there is
+            return parts(geometry.images, geometry.extents[0], geometry.extents[0])
+        row = geometry.channels * math.prod(geometry.extents[1:])
+        return parts(geometry.images, geometry.extents[0], max(1, BLOCK // max(1, row)))
+
+    def pieces(self, geometry: Geometry, variant: Variant) -> tuple[Piece, ...]:
+        cut, wide = self.parts(geometry, variant), geometry.wide
+        sums = most_rows(cut) * geometry.channels * math.prod(geometry.extents[1:])
+        dealt = (most_images(cut), *self._dealt(geometry), geometry.channels)
+        return (dealt, wide), ((sums,), wide), ((sums,), wide)
+
+    def packed(self, geometry: Geometry, variant: Variant) -> tuple[int, ...]:
+        return (*geometry.kernel, geometry.extents[-1], geometry.channels)
+
+    def pack(self, geometry: Geometry, variant: Variant, weight: Array) -> Array:
+        view = np.moveaxis(weight[:, 0], 0, -1)[..., None, :]
+        return np.broadcast_to(view, self.packed(geometry, variant))
+
+    def work(self, geometry: Geometry, variant: Variant) -> Work:
+        g, taps = geometry, math.prod(geometry.kernel)
+        cut = self.parts(g, variant)
+        results = g.images * g.results * g.pixels
+        classes = len(self._classes(g))
+        return total(
+            elementwise(g.images * math.prod(self._dealt(g)) * g.channels, g.images),
+            elementwise(results * (taps + 2 * classes - 1), 3 * len(cut) * classes),
+        )
+
+    def calls(self, job: Job) -> Iterator[Call]:
+        geometry = job.geometry
+        dealt, sums, products = job.scratch
+        previous = None
+        for part in self.parts(geometry, job.variant):
+            images, rows = part
+            if images != previous:
+                dealt = job.scratch[0][: images.stop - images.start]
+                yield from self._deal(geometry, job.x[images], dealt)
+            previous = images
+            region = job.region(part)
+            y = job.output.part(region)
+            shape = (len(y), *y.shape[2:-1], geometry.extents[-1] * geometry.channels)
+            arrays = [a[: math.prod(shape)].reshape(shape) for a in (sums, products)]
+            in_place = merged(np.moveaxis(y, 1, -1), y.ndim - 2)
+            if in_place is not None:
+                arrays[0] = in_place
+            for index, taps in enumerate(self._classes(geometry)):
+                yield self._sum(geometry, dealt, job.weight, taps, rows, arrays[bool(index)])
+                if index:
+                    yield partial(np.add, *arrays, arrays[0])
+            if in_place is None:
+                made = arrays[0].reshape(*shape[:-1], geometry.extents[-1], geometry.channels)
+                yield partial(np.copyto, np.moveaxis(y, 1, -1), made)
+            yield from job.output.finish(y, region, job.bias)
+
+    def _sum(
+        self, geometry: Geometry, dealt: Array, weight: Array, taps: slice, rows: slice, out: Array
+    ) -> Call:
+        """Sum up the kernel positions of one class into [N, rows, *P[1:-1], P[-1]·C]."""
+        window, channels = geometry.window, geometry.channels
+        residue, first = self._place(geometry, taps.start)
+        by_column = dealt.strides[-2]
+        step = (self._place(geometry, taps.start + taps.step)[1] - first) * by_column
+        count = len(range(*taps.indices(geometry.kernel[-1])))
+        outer = dealt.strides[1:-3]
+        start = dealt[:, rows.start * window.strides[0] :] if outer else dealt
+        start = start[..., residue, first:, :]
+        windows = (n * s for n, s in zip(outer, window.strides, strict=False))
+        positions = (n * d for n, d in zip(outer, window.dilations, strict=False))
+        run = geometry.extents[-1] * channels
+        shape = (*out.shape[:-1], *geometry.kernel[:-1], count, run)
+        strides = (dealt.strides[0], *windows, *positions, step, dealt.itemsize)
+        view = as_strided(start, shape, strides, writeable=False)
+        factors = weight[..., taps, :, :].reshape(*geometry.kernel[:-1], count, run)
+        lead = [chr(ord("a") + n) for n in range(out.ndim - 1)]
+        kernel = [chr(ord("A") + n) for n in range(factors.ndim - 1)]
+        sums = f"{''.join(lead + kernel)}x,{''.join(kernel)}x->{''.join(lead)}x"
+        return partial(np.einsum, sums, view, factors, out=out)
+
+    def _classes(self, geometry: Geometry) -> list[slice]:
+        """Positions along the kernel's last axis that read equally spaced columns of a residue."""
+        stride, dilation = geometry.window.strides[-1], geometry.window.dilations[-1]
+        period = stride // math.gcd(stride, dilation)
+        kernel = geometry.kernel[-1]
+        return [slice(first, kernel, period) for first in range(min(period, kernel))]
+
+    def _place(self, geometry: Geometry, position: int) -> tuple[int, int]:
+        """Which residue a position along the kernel's last axis reads, and from which column on."""
+        stride, dilation = geometry.window.strides[-1], geometry.window.dilations[-1]
+        return position * dilation % stride, position * dilation // stride
+
+    def _dealt(self, geometry: Geometry) -> tuple[int, ...]:
+        """Extents of the input with its zeros: [*S'[:-1], residues, columns]."""
+        *outer, wide = frame_of(geometry.window, geometry.spatial, geometry.extents).sizes
+        stride = geometry.window.strides[-1]
+        return (*outer, stride, -(-wide // stride))
+
+    def _deal(self, geometry: Geometry, x: Array, dealt: Array) -> Iterator[Call]:
+        """Write x with its zeros into [N, *S'[:-1], residues, columns, C]."""
+        stride = geometry.window.strides[-1]
+        frame = frame_of(geometry.window, geometry.spatial, geometry.extents)
+        if stride == 1:
+            yield from frame.write(x, np.moveaxis(dealt[..., 0, :, :], -1, 1))
+            return
+        yield partial(dealt.fill, 0)
+        begin, wide = as_ints(geometry.window.pads_begin)[-1], geometry.spatial[-1]
+        *rows, _ = frame.inside
+        seen = tuple(slice(part.stop - part.start) for part in rows)
+        for residue in range(stride):
+            first = max(0, -(-(begin - residue) // stride))  # the first column inside of x …
+            start = residue + first * stride - begin  # … and where in x it lies
+            columns = x[(..., *seen, slice(start, wide, stride))]
+            target = np.moveaxis(dealt[..., residue, :, :], -1, 1)[(..., *rows, slice(first, None))]
+            count = min(columns.shape[-1], target.shape[-1])
+            if target[..., :count].size:
+                yield partial(np.copyto, target[..., :count], columns[..., :count])
+
+
+def _rejects(geometry: Geometry) -> str:
+    if geometry.groups != geometry.channels or geometry.groups == 1:
+        return "a group has more than one channel, or is all there is"
+    return ""
+
+
+def _planes(geometry: Geometry) -> Planes:
+    return Planes(geometry.window, geometry.spatial, geometry.extents)

@@ -1,157 +1,213 @@
-"""Groups: a kernel, and the pointwise programs around it, without arrays in between.
+"""Groups: a kernel, and the pointwise programs behind it, without an array in between.
 
-The program behind a kernel runs on each part of the result as soon as that is finished, in place.
+The programs run on each part of the result as soon as that is finished, in place. A group of
+another form is refused: what a builder makes of its parts costs no more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
 
-from gie_core.builder.kernels import Kernel, Support
-from gie_core.ir.graph import Graph, Node, Value
-from gie_core.ir.op import Op
+import numpy as np
+
+from gie_core.ir.graph import Node, Value
 from gie_core.ir.types import Array
+from gie_core.kernels.candidate import Candidate, Support
+from gie_core.kernels.format import Format, Strides, row_major
+from gie_core.kernels.provider import Launch, Memory
+from gie_core.ops.extents import as_ints
 from gie_core.ops.group import Group
-from gie_core.ops.run import compute_node
+from gie_core.ops.pointwise import Pointwise
 from gie_kernels_cpu.blocks import Region
-from gie_kernels_cpu.kernel import Constants, FusingKernel, Method
-from gie_kernels_cpu.pointwise import PointwiseKernel
+from gie_kernels_cpu.cost import elementwise, total
+from gie_kernels_cpu.kernel import (
+    Constants,
+    Epilogue,
+    Method,
+    Piece,
+    carve,
+    workspace_size,
+)
+from gie_kernels_cpu.pointwise import PointwiseProgram
 
 __all__ = ["FusedGroup"]
 
-FindMethod = Callable[[Node], tuple[Method | None, Support]]
-"""The best method for a node, or why there is none."""
-
-
-class FusedGroup(Method):
-    """A group whose body is any number of pointwise nodes around others.
-
-    Args:
-        find: finds the method for a node of the body. What has none runs as its reference.
-    """
-
-    def __init__(self, find: FindMethod) -> None:
-        self._find = find
-
-    def supports(self, node: Node) -> Support:
-        claimed = 0
-        for inner in cast("Group", node.op).body.nodes:
-            method, support = self._find(inner)
-            if inner.op.symbols():
-                return Support.no(f"%{inner.results[0].name} in the body has symbolic attributes")
-            if method is None and (inner.op.subgraphs() or not inner.op.has_reference()):
-                return Support.no(f"%{inner.results[0].name} in the body: {support.reason}")
-            claimed += method is not None
-        return Support.yes() if claimed else Support.no("no node of the body has a kernel here")
-
-    def kernel(self, node: Node, constants: Constants) -> Kernel:
-        body = cast("Group", node.op).body
-        outer = dict(zip(body.inputs, node.operands, strict=True))
-        known = {inner: constants(value) for inner, value in outer.items()}
-
-        def inner_constants(value: Value | None) -> Array | None:
-            return None if value is None else known.get(value, value.data)
-
-        kernels: list[tuple[Node, Kernel]] = []
-        for inner in body.nodes:
-            method, _ = self._find(inner)
-            kernel = _reference(inner) if method is None else method.kernel(inner, inner_constants)
-            kernels.append((inner, kernel))
-        return _GroupKernel(body, kernels)
+FindMethods = Callable[[Node], Mapping[str, Method]]
+"""The methods that support a node, by what their candidates' names begin with."""
 
 
 @dataclass(frozen=True)
-class _Step:
-    """Run a node's kernel.
+class _Fused:
+    """A body that runs as one.
 
-    ``fused`` is the pointwise node that runs in place on its result, and that node's kernel.
+    Args:
+        node: what the kernel computes.
+        programs: the nodes behind it, each with the position at which it reads what is before.
     """
 
     node: Node
-    kernel: Kernel
-    fused: tuple[Node, PointwiseKernel] | None
+    programs: tuple[tuple[Node, int], ...]
 
 
-class _GroupKernel:
-    def __init__(self, body: Graph, kernels: Sequence[tuple[Node, Kernel]]) -> None:
-        self._inputs = body.inputs
-        self._outputs = body.outputs
-        self._constants = {value: value.data for value in body.constants}
-        self._steps: list[_Step] = []
-        taken: set[Node] = set()
-        position = {node: index for index, (node, _) in enumerate(kernels)}
-        by_node = dict(kernels)
-        for node, kernel in kernels:
-            if node in taken:
-                continue
-            fused = _fusible(node, kernel, by_node, position)
-            if fused is not None:
-                taken.add(fused[0])
-            self._steps.append(_Step(node, kernel, fused))
+class FusedGroup(Method):
+    """A body of one node whose kernel fuses, and pointwise nodes one after the other behind it.
 
-    def __call__(self, op: Op, operands: Sequence[Any]) -> tuple[Array, ...]:
-        values: dict[Value, Any] = {**self._constants}
-        values.update(zip(self._inputs, operands, strict=True))
-        for step in self._steps:
-            inner = [None if value is None else values[value] for value in step.node.operands]
-            if step.fused is None:
-                results = step.kernel(step.node.op, inner)
-                values.update(zip(step.node.results, results, strict=True))
-                continue
-            node, program = step.fused
-            others = [None if v is step.node.result else values[v] for v in _present(node)]
-            kernel = cast("FusingKernel", step.kernel)
-            values[node.result] = kernel.run(step.node.op, inner, _Epilogue(program, others))
-        return tuple(values[value] for value in self._outputs)
+    Args:
+        find: finds the methods for the first node.
+    """
 
+    def __init__(self, find: FindMethods) -> None:
+        self._find = find
+        self._pointwise = PointwiseProgram()
 
-class _Epilogue:
-    """Applies a program in place to parts of the operand that is given as ``None``."""
+    def supports(self, node: Node) -> Support:
+        found = self._fused(node)
+        return Support.no(found) if isinstance(found, str) else Support.yes()
 
-    def __init__(self, program: PointwiseKernel, operands: Sequence[Array | None]) -> None:
-        self._compiled = program.compiled
-        self._arranged: list[Array | None] = program.arranged(operands)
-
-    def __call__(self, part: Array, region: Region) -> None:
-        arrays = [
-            part if array is None else array[_within(region, array)] for array in self._arranged
+    def candidates(self, node: Node, constants: Constants) -> Sequence[Candidate]:
+        fused = self._checked(node)
+        known = _through(node, constants)
+        return [
+            self._candidate(fused, node, replace(inner, name=f"{prefix}{inner.name}"), known)
+            for prefix, method in self._methods(fused.node).items()
+            for inner in method.candidates(fused.node, known)
         ]
-        self._compiled(arrays, [part])
+
+    def prepack(self, node: Node, candidate: str, constants: Constants) -> Sequence[Array]:
+        fused = self._checked(node)
+        method, name = find_method(self._methods(fused.node), candidate)
+        return method.prepack(fused.node, name, _through(node, constants))
+
+    def bind(
+        self, node: Node, candidate: str, memory: Memory, epilogue: Epilogue | None = None
+    ) -> Sequence[Launch]:
+        fused = self._checked(node)
+        method, name = find_method(self._methods(fused.node), candidate)
+        arrays = dict(zip(_body_inputs(node), memory.operands, strict=True))
+        scratch = self._scratch(fused)
+        kernel = len(memory.workspace) - workspace_size(scratch)
+        programs = carve(memory.workspace[kernel:], scratch)[0]
+        inner = Memory(
+            tuple(None if value is None else arrays[value] for value in fused.node.operands),
+            memory.results,
+            memory.constants,
+            memory.workspace[:kernel],
+        )
+        epilogues = [
+            self._pointwise.epilogue(
+                program,
+                position,
+                Memory(tuple(arrays.get(v) for v in program.operands if v), (), (), programs),
+            )
+            for program, position in fused.programs
+        ]
+        return method.bind(fused.node, name, inner, _one_after_the_other(epilogues))
+
+    def _candidate(
+        self, fused: _Fused, node: Node, inner: Candidate, known: Constants
+    ) -> Candidate:
+        """A candidate of the first node as one of the whole group."""
+        (result,) = inner.results
+        formats: dict[Value, Format | None] = {}
+        for program, position in fused.programs:
+            for number, value in enumerate(program.operands):
+                if number != position and value is not None:
+                    same = value.tensor.shape == node.result.tensor.shape
+                    formats[value] = (
+                        Format(value.tensor.dtype, result.order, Strides.PITCHED)
+                        if same
+                        else row_major(value.tensor, Strides.ANY)
+                    )
+        for value, format_ in zip(fused.node.operands, inner.operands, strict=True):
+            if value is not None:
+                formats[value] = format_
+        size = math.prod(as_ints(node.result.tensor.dims))
+        return replace(
+            inner,
+            operands=tuple(formats.get(value) for value in _body_inputs(node)),
+            workspace=workspace_size(((inner.workspace,), _BYTE), self._scratch(fused)),
+            work=total(inner.work, elementwise(size * len(fused.programs))),
+        )
+
+    def _scratch(self, fused: _Fused) -> Piece:
+        """What the programs need; one after the other uses it."""
+        sizes = (self._pointwise.epilogue_workspace(node, _nothing) for node, _ in fused.programs)
+        return (max(sizes),), _BYTE
+
+    def _methods(self, node: Node) -> dict[str, Method]:
+        return {prefix: m for prefix, m in self._find(node).items() if m.fuses}
+
+    def _checked(self, node: Node) -> _Fused:
+        fused = self._fused(node)
+        if isinstance(fused, str):
+            raise TypeError(f"{node}: {fused}")
+        return fused
+
+    def _fused(self, node: Node) -> _Fused | str:
+        """The parts of the body, or why it does not run as one."""
+        body = cast("Group", node.op).body
+        first, *others = body.nodes
+        if not others or body.constants:
+            return "its body is no kernel with programs behind it"
+        if not self._methods(first):
+            return f"no kernel of {first.op.name} runs programs on its result"
+        value = first.result
+        programs: list[tuple[Node, int]] = []
+        for other in others:
+            if not isinstance(other.op, Pointwise) or other.operands.count(value) != 1:
+                return f"%{other.results[0].name} is no program that reads the result before it"
+            if len(value.uses) != 1 or body.is_output(value):
+                return f"%{value.name} is read elsewhere too"
+            position = other.operands.index(value)
+            if not self._pointwise.can_follow(other, position):
+                return f"%{other.results[0].name} can't be computed in place of %{value.name}"
+            programs.append((other, position))
+            value = other.result
+        if body.outputs != (value,):
+            return "the last program's result is not the group's only one"
+        given = {v for program, _ in programs for v in program.operands}
+        if given & set(first.operands[1:]):
+            return "a weight is read by a program too"
+        return _Fused(first, tuple(programs))
 
 
-def _within(region: Region, array: Array) -> Region:
-    return tuple(r if n > 1 else slice(None) for r, n in zip(region, array.shape, strict=True))
+_BYTE = np.dtype(np.uint8)
 
 
-def _present(node: Node) -> list[Value]:
-    return [value for value in node.operands if value is not None]
+def find_method(methods: Mapping[str, Method], candidate: str) -> tuple[Method, str]:
+    """The method whose candidate it is, and what the method calls it."""
+    prefix = next(prefix for prefix in methods if candidate.startswith(prefix))
+    return methods[prefix], candidate.removeprefix(prefix)
 
 
-def _fusible(
-    node: Node, kernel: Kernel, kernels: dict[Node, Kernel], position: dict[Node, int]
-) -> tuple[Node, PointwiseKernel] | None:
-    """The pointwise node that can run in place on a node's result, part by part."""
-    if not isinstance(kernel, FusingKernel) or len(node.results) != 1:
-        return None
-    value = node.result
-    if len(value.uses) != 1 or node.graph.is_output(value):
-        return None
-    (use,) = value.uses
-    program = kernels[use.node]
-    if not isinstance(program, PointwiseKernel) or len(use.node.results) != 1:
-        return None
-    if use.node.result.tensor.dtype is not value.tensor.dtype:
-        return None
-    if program.program.params[use.index].index != program.program.axes:
-        return None
-    # The other operands must be there when the node runs, not only when the program would.
-    producers = [v.node for v in _present(use.node) if v is not value and v.node is not None]
-    if any(position[producer] > position[node] for producer in producers):
-        return None
-    return use.node, program
+def _one_after_the_other(epilogues: Sequence[Epilogue]) -> Epilogue:
+    if len(epilogues) == 1:
+        return epilogues[0]
+
+    def bind(part: Array, region: Region) -> Launch:
+        launches = [epilogue(part, region) for epilogue in epilogues]
+
+        def launch() -> None:
+            for each in launches:
+                each()
+
+        return launch
+
+    return bind
 
 
-def _reference(node: Node) -> Kernel:
-    return lambda op, operands: compute_node(node, op, operands)
+def _body_inputs(node: Node) -> tuple[Value, ...]:
+    return cast("Group", node.op).body.inputs
+
+
+def _through(node: Node, constants: Constants) -> Constants:
+    """The constants of a group as seen in its body."""
+    outer = dict(zip(_body_inputs(node), node.operands, strict=True))
+    return lambda value: None if value is None else constants(outer.get(value))
+
+
+def _nothing(value: Value | None) -> None:
+    """No constant is known."""

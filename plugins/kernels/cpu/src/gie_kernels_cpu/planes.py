@@ -11,15 +11,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
-from typing import Any
 
 import numpy as np
 
 from gie_core.ir.types import Array
 from gie_core.ops.extents import as_ints
 from gie_core.ops.window import Window
+from gie_kernels_cpu.blocks import Region
+from gie_kernels_cpu.launches import Call
 
 __all__ = ["Planes"]
 
@@ -66,14 +67,21 @@ class Planes:
             self._offset(axis, k - 1) for axis, k in enumerate(as_ints(self.window.kernel))
         )
 
-    def phases(self, x: Array, fill: float, dtype: np.dtype[Any]) -> Phases:
-        """Deal out x [planes, *S] into [planes, length] arrays by residue, padded with ``fill``."""
-        kernel, strides = as_ints(self.window.kernel), self.window.strides
-        residues = [
-            sorted({k * d % s for k in range(n)})
-            for n, d, s in zip(kernel, self.window.dilations, strides, strict=True)
-        ]
-        return {residue: self._phase(x, residue, fill, dtype) for residue in product(*residues)}
+    @cached_property
+    def residues(self) -> list[tuple[int, ...]]:
+        """Those of the phases that are read."""
+        kernel, window = as_ints(self.window.kernel), self.window
+        axes = zip(kernel, window.dilations, window.strides, strict=True)
+        return list(product(*(sorted({k * d % s for k in range(n)}) for n, d, s in axes)))
+
+    def deal(self, x: Array, phases: Phases) -> Iterator[Call]:
+        """Launches that deal out x [planes, *S] into arrays [planes, length] by residue."""
+        for residue, phase in phases.items():
+            yield partial(phase.fill, 0)
+            whole = phase[:, : math.prod(self.shape)].reshape(len(x), *self.shape)
+            target, source = self._phase(residue)
+            if whole[target].size:
+                yield partial(np.copyto, whole[target], x[source])
 
     def taps(self, phases: Phases) -> Iterator[Array]:
         """What each kernel position reads, in row-major order: views [planes, width]."""
@@ -83,9 +91,9 @@ class Planes:
             yield phases[residue][:, offset : offset + self.width]
 
     def windows(self, flat: Array) -> Array:
-        """The results [planes, width] as [planes, *P], without the columns between."""
-        wide = flat.reshape(len(flat), self.extents[0], *self.shape[1:])
-        return wide[(slice(None), *(slice(n) for n in self.extents))]
+        """The results [..., width] as [..., *P], without the columns between."""
+        wide = flat.reshape(*flat.shape[:-1], self.extents[0], *self.shape[1:])
+        return wide[(..., *(slice(n) for n in self.extents))]
 
     def _residue(self, axis: int, k: int) -> int:
         return k * self.window.dilations[axis] % self.window.strides[axis]
@@ -93,11 +101,8 @@ class Planes:
     def _offset(self, axis: int, k: int) -> int:
         return k * self.window.dilations[axis] // self.window.strides[axis] * self.steps[axis]
 
-    def _phase(
-        self, x: Array, residue: tuple[int, ...], fill: float, dtype: np.dtype[Any]
-    ) -> Array:
-        size = math.prod(self.shape)
-        result = np.full((len(x), self.length), fill, dtype)
+    def _phase(self, residue: tuple[int, ...]) -> tuple[Region, Region]:
+        """Where a phase's positions inside of x go, and which these are."""
         target: list[slice] = [slice(None)]
         source: list[slice] = [slice(None)]
         begins = as_ints(self.window.pads_begin)
@@ -109,5 +114,4 @@ class Planes:
             count = max(0, min(room - first, -(-(n - start) // s)))
             target.append(slice(first, first + count))
             source.append(slice(start, start + (count - 1) * s + 1 if count else start, s))
-        result[:, :size].reshape(len(x), *self.shape)[tuple(target)] = x[tuple(source)]
-        return result
+        return tuple(target), tuple(source)

@@ -1,0 +1,65 @@
+"""Results that are computed part by part, each finished while it is in the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gie_core.ir.types import Array
+from gie_kernels_cpu.blocks import Region
+from gie_kernels_cpu.geometry import arranged
+from gie_kernels_cpu.kernel import Epilogue, Piece
+from gie_kernels_cpu.launches import Call
+
+__all__ = ["Output", "output_scratch"]
+
+
+@dataclass(frozen=True)
+class Output:
+    """A result [N, C, *P], and what has to be done with its finished parts.
+
+    Args:
+        array: the result as it is stored.
+        own: dtype of the node's result, which an epilogue works on.
+        epilogue: of the node, if any.
+        scratch: see ``output_scratch``; ``None`` where parts are computed in place.
+        channels_last: the order of the axes in memory.
+    """
+
+    array: Array
+    own: np.dtype[Any]
+    epilogue: Epilogue | None
+    scratch: Array | None
+    channels_last: bool
+
+    def part(self, region: Region) -> Array:
+        """Where the part at ``region`` is to be computed, in the dtype that is computed in.
+
+        It is the same memory for all parts if there is scratch memory.
+        """
+        if self.scratch is None:
+            return self.array[region]
+        shape = [part.stop - part.start for part in region]
+        return arranged(self.scratch, shape, self.channels_last)
+
+    def finish(self, part: Array, region: Region, bias: Array | None = None) -> Iterator[Call]:
+        """Launches that add the bias [C], round, run the epilogue and store the part."""
+        if bias is not None:
+            yield partial(np.add, part, bias.reshape(-1, *[1] * (part.ndim - 2)), part)
+        stored = self.array[region]
+        if self.scratch is not None and self.own == stored.dtype:  # of a 16-bit node
+            yield partial(np.copyto, stored, part)
+            part = stored
+        if self.epilogue is not None:
+            yield self.epilogue(part, region)
+        if self.scratch is not None and part is not stored:
+            yield partial(np.copyto, stored, part)
+
+
+def output_scratch(stored: np.dtype[Any], wide: np.dtype[Any], size: int) -> tuple[Piece, ...]:
+    """The scratch memory of an output whose parts have at most so many elements."""
+    return () if stored == wide else (((size,), wide),)

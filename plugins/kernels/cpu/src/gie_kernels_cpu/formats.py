@@ -12,7 +12,7 @@ from gie_core.ir.types import DType, TensorType
 from gie_core.kernels.format import Format, Strides
 from gie_kernels_cpu.kernel import storages
 
-__all__ = ["CHANNELS_LAST", "ROW_MAJOR", "in_order", "is_channels_last", "narrowed", "variants"]
+__all__ = ["CHANNELS_LAST", "ROW_MAJOR", "is_channels_last", "narrowed", "ordered", "variants"]
 
 ROW_MAJOR, CHANNELS_LAST = "NCHW", "NHWC"
 
@@ -40,7 +40,7 @@ def is_channels_last(candidate: str) -> bool:
     return CHANNELS_LAST in candidate.split()
 
 
-def in_order(
+def ordered(
     candidate: str, type_: TensorType, dtype: DType, strides: Strides = Strides.PITCHED
 ) -> Format:
     """A tensor's format in the order that a candidate's name gives, stored as ``dtype``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 from gie_core.kernels.provider import Launch
 
@@ -12,12 +12,12 @@ Call = Callable[[], object]
 """A function of NumPy with its operands and its ``out``, as ``functools.partial`` makes one."""
 
 
-def in_order(calls: Sequence[Call]) -> Launch:
+def in_order(calls: Iterable[Call]) -> Launch:
     """A launch that makes the calls one after the other."""
-    calls = tuple(calls)
+    bound = tuple(calls)
 
     def launch() -> None:
-        for call in calls:
+        for call in bound:
             call()
 
     return launch

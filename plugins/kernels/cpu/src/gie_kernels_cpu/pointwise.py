@@ -20,7 +20,7 @@ from gie_core.ops.elementwise import Elementwise
 from gie_core.ops.extents import as_ints
 from gie_core.ops.pointwise import Pointwise
 from gie_kernels_cpu.blocks import Region
-from gie_kernels_cpu.formats import in_order, narrowed, variants
+from gie_kernels_cpu.formats import narrowed, ordered, variants
 from gie_kernels_cpu.kernel import Constants, Epilogue, Method, static_support, stored_as
 from gie_kernels_cpu.program import BLOCK, CompiledProgram
 
@@ -84,7 +84,7 @@ class _Program(Method):
                 else _format(name, value.tensor, types[0], storage)
                 for value, array in zip(node.operands, known, strict=True)
             )
-            results = tuple(in_order(name, t, narrowed(t.dtype, storage)) for t in types)
+            results = tuple(ordered(name, t, narrowed(t.dtype, storage)) for t in types)
             program = self._program(node, formula, name)
             found.append(
                 Candidate(
@@ -258,7 +258,7 @@ def _format(candidate: str, type_: TensorType, result: TensorType, storage: DTyp
     if type_.shape != result.shape:
         return row_major(type_, Strides.ANY)
     strides = Strides.PITCHED if type_.rank == 4 else Strides.ANY
-    return in_order(candidate, type_, narrowed(type_.dtype, storage), strides)
+    return ordered(candidate, type_, narrowed(type_.dtype, storage), strides)
 
 
 def _in_place(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gie_core.ir.graph import Node
+from gie_core.kernels.provider import Launch, Memory
 from gie_core.testing.command_line import Called, call_gie
 
 pytestmark = pytest.mark.usefixtures("models")
@@ -52,6 +56,23 @@ def test_the_first_divergence_is_named_with_its_source() -> None:
     assert called.out.splitlines()[-1] == (
         "the first beyond 0.0001 in the order of execution is %b = mul (from Mul_1): 9.9e-03"
     )
+
+
+def test_a_wrong_kernel_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    toy: Any = importlib.import_module("gie_toy")  # on the path while the toys are
+    bind = toy.Kernels.bind
+
+    def spoiled(self: Any, node: Node, candidate: str, memory: Memory) -> list[Launch]:
+        def spoil() -> None:
+            memory.results[0][...] += node.sources == ("Relu_2",)
+
+        return [*bind(self, node, candidate, memory), spoil]
+
+    monkeypatch.setattr(toy.Kernels, "bind", spoiled)
+    called = compare("chain.toy --json")
+    assert called.status == 1
+    assert called.json["first"]["value"] == "d"
+    assert called.json["first"]["kernel"].startswith("toy-kernels ")
 
 
 def test_json_has_every_value_in_order() -> None:

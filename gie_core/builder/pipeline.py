@@ -13,7 +13,7 @@ from gie_core.builder.environment import host_environment
 from gie_core.builder.importing import import_model
 from gie_core.builder.passes import Pass, PassError, run_passes, sort_passes
 from gie_core.builder.planner import Clocks, plan_graph
-from gie_core.builder.profiles import Shapes, check_runnable, profile_sizes
+from gie_core.builder.profiles import Shapes, check_runnable, likely_sizes, profile_sizes
 from gie_core.builder.report import BuildReport, ImportReport, PassRecord
 from gie_core.builder.timing_cache import Timing, TimingCache
 from gie_core.builder.tuner import Job, Tuner, TunerOptions
@@ -105,7 +105,7 @@ def build(
     check_runnable(graph, goal, providers)
     plans: list[Plan] = []
     with _clocks(goal, timing, timing_cache, workspace, watch) as clocks:
-        for sizes in profile_sizes(graph, shapes):
+        for sizes in _profiles(graph, shapes, report):
             planned = plan_graph(
                 graph, sizes, goal, providers, workspace=workspace, clocks=clocks, pins=pins
             )
@@ -122,6 +122,20 @@ def build(
         report=report.reproducible(),
     )
     return Engine(package, HostExecutor(graph, plans, providers), report)
+
+
+def _profiles(graph: Graph, shapes: Shapes | None, report: BuildReport) -> list[dict[str, int]]:
+    """For which sizes to plan; without ``shapes``, for those that are most likely to come."""
+    profiles = profile_sizes(graph, shapes)
+    if profiles:
+        return profiles
+    sizes = likely_sizes(graph)
+    if sizes is None:
+        report.notes.append("no shapes are given: plans are made when inputs come")
+        return []
+    given = ", ".join(f"{name} = {n}" for name, n in sizes.items())
+    report.notes.append(f"no shapes are given: planned for {given}, and for others when they come")
+    return [sizes]
 
 
 @contextmanager

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from gie_core.builder.report import Rejection
+from gie_core.builder.ways import nobody
 from gie_core.errors import GieError
 from gie_core.ir.dims import SymInt, evaluate_dim, symbol
-from gie_core.ir.graph import Graph, Node, Value
-from gie_core.ir.specialize import symbols_of_inputs
+from gie_core.ir.graph import Graph, Value
+from gie_core.ir.specialize import specialize, symbols_of_inputs
 from gie_core.ir.types import TensorType
-from gie_core.kernels.provider import KernelError, NamedProvider
+from gie_core.kernels.provider import NamedProvider
 from gie_core.runtime.target import Target
 
-__all__ = ["Shapes", "check_runnable", "profile_sizes"]
+__all__ = ["Shapes", "check_runnable", "likely_sizes", "profile_sizes"]
 
 Shapes = Mapping[str, Sequence[int]] | Sequence[Mapping[str, Sequence[int]]]
 """Shapes by the name of the input; several such mappings for several profiles."""
@@ -77,29 +79,36 @@ def _check(value: Value, shape: tuple[int, ...], sizes: Mapping[str, int]) -> No
             )
 
 
+def likely_sizes(graph: Graph) -> dict[str, int] | None:
+    """Sizes at which the graph makes sense, the smallest of a few; ``None`` if none of them do."""
+    symbols = sorted(symbols_of_inputs(graph))
+    for extent in (1, 4, 32, 224):
+        sizes = dict.fromkeys(symbols, extent)
+        try:
+            values = specialize(graph, sizes).values()
+        except ZeroDivisionError:
+            continue
+        types = [v.type for v in values if isinstance(v.type, TensorType)]
+        if all(not isinstance(d, int) or d > 0 for type_ in types for d in type_.shape or ()):
+            return sizes
+    return None
+
+
 def check_runnable(graph: Graph, target: Target, providers: Sequence[NamedProvider]) -> None:
-    """Check that somebody runs every node, those of inner graphs included.
+    """Check that somebody runs, or may run, every node, those of inner graphs included.
 
     Raises:
         KernelError: nobody does; gives each provider's reason.
     """
     for node in graph.nodes:
-        reasons: list[str] = []
+        rejections: list[Rejection] = []
         for each in providers:
             support = each.provider.supports(node, target)
-            if support.ok:
+            if support.ok or support.open:
                 break
-            reasons.append(f"{each.name}: {support.reason}")
+            rejections.append(Rejection(each.name, support.reason))
         else:
             if not node.op.subgraphs():
-                raise _nobody(node, target, reasons)
+                raise nobody(node, target, rejections)
             for body in node.op.subgraphs().values():
                 check_runnable(body, target, providers)
-
-
-def _nobody(node: Node, target: Target, reasons: Sequence[str]) -> KernelError:
-    name = f" %{node.results[0].name}" if node.results else ""
-    sources = f" (from {', '.join(node.sources)})" if node.sources else ""
-    return KernelError(
-        f"nothing runs {node.op.name}{name}{sources} on {target}: {'; '.join(reasons)}"
-    )

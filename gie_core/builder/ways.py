@@ -13,7 +13,7 @@ from itertools import islice, product
 
 from gie_core.builder.expand import Expanded, Piece
 from gie_core.builder.report import Rejection
-from gie_core.engine.plan import NODE_BY_NODE
+from gie_core.engine.plan import AT_RUN_TIME
 from gie_core.engine.views import view_layouts
 from gie_core.ir.graph import Node, Value
 from gie_core.ir.specialize import is_static, is_static_type
@@ -29,7 +29,7 @@ from gie_core.ops.shape import Concat
 from gie_core.plugin.blame import blame, checked
 from gie_core.runtime.target import Target
 
-__all__ = ["Kernel", "View", "Ways", "find_ways"]
+__all__ = ["Kernel", "View", "Ways", "find_ways", "nobody"]
 
 COMBINATIONS = 8
 """Combinations of operand layouts of one candidate that are considered."""
@@ -152,7 +152,7 @@ class _Finder:
             for value, format_ in zip(piece.results, candidate.results, strict=True):
                 self._may_lie(value, format_.layout(value.tensor.dims))
         if not offered and len(piece.covers) == 1 and piece not in self._ways.joins:
-            raise _nobody(node, self._target, rejections)
+            raise nobody(node, self._target, rejections)
 
     def _candidates(
         self, piece: Piece
@@ -203,19 +203,20 @@ class _Finder:
         return ""
 
     def _function(self, piece: Piece) -> None:
+        """A node that is not static: who runs it is settled when its operands are there."""
         node = piece.node
         rejections: list[Rejection] = []
+        name = AT_RUN_TIME if node.op.subgraphs() else ""
         for owner in self._providers:
             support = self._supports(owner, node)
-            if support.ok and isinstance(owner.provider, FunctionProvider):
-                self._ways.functions[piece] = owner.name
+            if support.ok:
+                name = owner.name
                 break
-            reason = support.reason or "it needs shapes that are known beforehand"
-            rejections.append(Rejection(owner.name, reason))
-        else:
-            if not node.op.subgraphs():
-                raise _nobody(node, self._target, tuple(rejections))
-            self._ways.functions[piece] = NODE_BY_NODE
+            rejections.append(Rejection(owner.name, support.reason))
+            name = AT_RUN_TIME if support.open else name
+        if not name:
+            raise nobody(node, self._target, tuple(rejections))
+        self._ways.functions[piece] = name
         self._ways.rejections[piece] = tuple(rejections)
         for value in piece.results:
             if is_static_type(value.type):
@@ -329,7 +330,8 @@ def _plain(format_: Format) -> Format:
     return Format(format_.dtype, format_.order)
 
 
-def _nobody(node: Node, target: Target, rejections: Sequence[Rejection]) -> KernelError:
+def nobody(node: Node, target: Target, rejections: Sequence[Rejection]) -> KernelError:
+    """The error that no provider runs a node, with the reason of each."""
     reasons = "; ".join(f"{r.provider}: {r.reason}" for r in rejections)
     sources = f" (from {', '.join(node.sources)})" if node.sources else ""
     name = f" %{node.results[0].name}" if node.results else ""

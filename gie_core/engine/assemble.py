@@ -20,6 +20,7 @@ from gie_core.ir.specialize import is_static_type
 from gie_core.ir.types import Array, DType
 from gie_core.kernels.candidate import Candidate
 from gie_core.kernels.format import Format, Layout, row_major
+from gie_core.ops.run import ExecutionError
 from gie_core.ops.shape import Concat
 
 __all__ = ["Chosen", "Decisions", "assemble"]
@@ -56,6 +57,9 @@ class Decisions:
     nanoseconds: Mapping[Node, int] = field(default_factory=dict[Node, int])
     streams: int = 1
 
+
+LARGEST = 1 << 40
+"""Bytes of a storage."""
 
 _BYTE = DType.U8
 
@@ -335,6 +339,11 @@ class _Assembler:
 
     def _region(self, layout: Layout, kind: Kind) -> Region:
         low, high = layout.span
+        if high - low > LARGEST:
+            raise ExecutionError(
+                f"a tensor of {layout.dtype}[{', '.join(map(str, layout.shape))}] takes "
+                f"{high - low} bytes, more than any memory has"
+            )
         self._storages.append(Storage(kind, high - low))
         return Region(len(self._storages) - 1, -low, layout)
 

@@ -16,7 +16,7 @@ from gie_core.kernels.format import Layout
 
 __all__ = [
     "ALIGNMENT",
-    "NODE_BY_NODE",
+    "AT_RUN_TIME",
     "Kind",
     "Place",
     "Plan",
@@ -26,8 +26,8 @@ __all__ = [
     "Storage",
 ]
 
-NODE_BY_NODE = "node by node"
-"""The provider of steps whose inner graphs run one node after the other."""
+AT_RUN_TIME = "at run time"
+"""The provider of steps that nobody is settled on before their operands are there."""
 
 ALIGNMENT = 64
 """Bytes that every storage's offset in the arena is a multiple of."""
@@ -105,7 +105,7 @@ class Step:
     Args:
         node: the node of the plan's graph; of a reformat, the node that needs the copy.
         provider: who runs it; "" copies its only operand into its only result, converting;
-            ``NODE_BY_NODE`` runs the graphs inside of the node.
+            of a step whose results lie in slots, who is likely to.
         candidate: the name of the provider's candidate; "" where the results lie in slots.
         operands: where each operand lies; ``None`` for absent and prepacked ones.
         results: where each result lies.

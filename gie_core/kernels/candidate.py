@@ -11,10 +11,17 @@ __all__ = ["Candidate", "Support", "Work"]
 
 @dataclass(frozen=True)
 class Support:
-    """Whether a provider runs a node; a rejection always says why."""
+    """Whether a provider runs a node; a rejection always says why.
+
+    Args:
+        ok: it does.
+        reason: why it does not.
+        open: it may once the node's shapes are known: ask again then.
+    """
 
     ok: bool
     reason: str = ""
+    open: bool = False
 
     @staticmethod
     def yes() -> Support:
@@ -25,6 +32,11 @@ class Support:
     def no(reason: str) -> Support:
         """It does not, for this reason."""
         return Support(False, reason)
+
+    @staticmethod
+    def later() -> Support:
+        """Nobody can tell before the node's shapes are known."""
+        return Support(False, "its shapes are not known before it runs", open=True)
 
 
 @dataclass(frozen=True)

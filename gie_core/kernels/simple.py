@@ -54,7 +54,7 @@ class ArrayProvider(ABC):
         if target.kind != "host":
             return Support.no("it runs on the host only")
         if not is_static(node):
-            return Support.no("it needs to know all shapes")
+            return Support.later()
         return self.accepts(node)
 
     def candidates(self, node: Node, target: Target) -> Sequence[Candidate]:

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from gie_core.engine.plan import NODE_BY_NODE, Place, Plan, Region, Slot, Step
+from gie_core.engine.plan import Place, Plan, Region, Slot, Step
 from gie_core.ir.types import Array
 from gie_core.kernels.provider import (
-    FunctionProvider,
     KernelError,
     Launch,
     Memory,
@@ -22,7 +21,6 @@ from gie_core.ops.run import ExecutionError, bind_symbols, failed, resolve
 from gie_core.plugin.blame import blame
 from gie_core.runtime.dispatch import Dispatcher
 from gie_core.runtime.memory import HostMemory
-from gie_core.runtime.target import HOST
 
 __all__ = ["Program", "Tap"]
 
@@ -215,20 +213,11 @@ class Program:
         results = [p.index for p in step.results if isinstance(p, Slot)]
         arena = self._memory.arena
         symbolic = bool(node.op.symbols())
-        if step.provider == NODE_BY_NODE:
-            function = None
-        else:
-            provider = self._provider(step).provider
-            assert isinstance(provider, FunctionProvider)
-            function = provider.function(node, HOST)
 
         def launch() -> None:
             op = resolve(node, self.sizes) if symbolic else node.op
             given = [None if read is None else read() for read in operands]
-            if function is None:
-                found = self._dispatcher.run(node, op, given)
-            else:
-                found = function(op, given)
+            found = self._dispatcher.run(node, op, given)
             for slot, value, result in zip(results, node.results, found, strict=True):
                 bind_symbols(value, result, self.sizes)
                 self._slots[slot] = _apart(result, arena)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from gie_core.engine.assemble import Chosen, Decisions, assemble
-from gie_core.engine.plan import NODE_BY_NODE, Plan
+from gie_core.engine.plan import AT_RUN_TIME, Plan
 from gie_core.engine.views import VIEW_OPS
 from gie_core.ir.graph import Graph, Node
 from gie_core.ir.specialize import is_static, specialize
 from gie_core.ir.types import Array
 from gie_core.kernels.candidate import Candidate
 from gie_core.kernels.format import Format, row_major
-from gie_core.kernels.provider import FunctionProvider, KernelError, NamedProvider
+from gie_core.kernels.provider import KernelError, NamedProvider
 from gie_core.ops.run import ExecutionError
 from gie_core.ops.shape import Concat
 from gie_core.runtime.target import Target
@@ -81,24 +81,25 @@ def _choose(
     target: Target,
     wish: tuple[str, str] | None,
 ) -> Chosen:
-    static, reasons = is_static(node), list[str]()
+    static, reasons, may_later = is_static(node), list[str](), bool(node.op.subgraphs())
     offered: list[tuple[str, Candidate]] = []
     for each in providers:
         support = each.provider.supports(node, target)
         if not support.ok:
             reasons.append(f"{each.name}: {support.reason}")
+            may_later = may_later or support.open
         elif static:
             found = each.provider.candidates(node, target)
             offered += [(each.name, candidate) for candidate in found if _is_plain(node, candidate)]
-        elif isinstance(each.provider, FunctionProvider):
+        else:
             return Chosen(each.name, None)
     for name, candidate in offered:
         if (name, candidate.name) == wish:
             return Chosen(name, candidate)
     if offered:
         return Chosen(*offered[0])
-    if node.op.subgraphs():
-        return Chosen(NODE_BY_NODE, None)
+    if may_later:
+        return Chosen(AT_RUN_TIME, None)
     raise KernelError(f"nothing runs {node} on {target}: {'; '.join(reasons)}")
 
 

@@ -7,10 +7,11 @@ bytes are in it: ``container`` checks the bytes, ``json_reader`` the JSON, ``ver
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import gie_core
 from gie_core.engine.arrays_json import ArrayTable, array_from_json
@@ -24,7 +25,7 @@ from gie_core.engine.container import (
     write_container,
 )
 from gie_core.engine.json_reader import Item
-from gie_core.engine.plan import NODE_BY_NODE, Plan
+from gie_core.engine.plan import Plan
 from gie_core.engine.plan_check import PlanError, check_plan
 from gie_core.engine.plan_json import plan_from_json, plan_to_json
 from gie_core.engine.trust import is_known, remember
@@ -59,7 +60,7 @@ class Package:
         plans: each with a graph of its own, or with this one.
         target: what the plans are for, as text.
         providers: those that the plans name.
-        report: what the build did; JSON.
+        report: what the build did; JSON, where NaN and infinities become ``null``.
         metadata: texts for people.
         native: code that is executed, by name: uint8 [n].
         gie: the version of GIE that made it.
@@ -153,13 +154,22 @@ def save_package(package: Package, path: str | os.PathLike[str]) -> str:
         "plans": plans,
         "arrays": arrays.entries,
         "native": native,
-        "report": dict(package.report),
+        "report": _finite(package.report),
         "metadata": dict(package.metadata),
     }
     digest = write_container(path, body, arrays.sections)
     if package.native:
         remember(digest)
     return digest
+
+
+def _finite(value: Any) -> Any:
+    """JSON with ``None`` in place of numbers that JSON lacks."""
+    if isinstance(value, Mapping):
+        return {name: _finite(each) for name, each in cast("Mapping[str, Any]", value).items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in cast("list[Any]", value)]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 # ── Reading ─────────────────────────────────────────────────────────────────────────────
@@ -245,7 +255,7 @@ def _graph(
         verify(graph, Stage.GROUPED)
     except Exception as error:
         # Ops come from plugins, and their rules meet here what no importer would give them.
-        reason = str(error).partition("\n")[0] or type(error).__name__
+        reason = str(error).partition("\n")[0][:300] or type(error).__name__
         raise EngineFileError(
             f"a graph in {path} cannot be read: {reason}; install the plugins that it was built "
             "with, or build the engine again"
@@ -274,17 +284,11 @@ def _check_plans(package: Package) -> None:
     Raises:
         PlanError: one is wrong.
     """
-    known = {"", NODE_BY_NODE, *(provider.name for provider in package.providers)}
     for index, plan in enumerate(package.plans):
         name = f"plan {index}"
         check_plan(plan, name)
         if _interface(plan.graph) != _interface(package.graph):
             raise PlanError(f"{name}: its inputs and outputs are not those of the graph")
-        for number, step in enumerate(plan.steps):
-            if step.provider not in known:
-                raise PlanError(
-                    f"{name}, step {number}: the provider {step.provider!r} is not listed"
-                )
 
 
 def _interface(graph: Graph) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -13,6 +13,7 @@ from gie_core.engine.plan import Step
 from gie_core.errors import GieError
 from gie_core.ir.graph import Graph, Node
 from gie_core.ir.op import Op
+from gie_core.ops.group import Group
 from gie_core.ops.run import compute_node, run_graph
 
 __all__ = ["Traced", "Watch", "names_in", "trace_engine", "trace_onnxruntime", "trace_reference"]
@@ -69,14 +70,17 @@ def trace_engine(engine: Engine, feed: Feed, watch: Watch) -> dict[str, Any]:
 
 
 def trace_reference(graph: Graph, feed: Feed, watch: Watch) -> dict[str, Any]:
-    """Run a graph by its ops' references; returns the outputs by name.
+    """Run a graph by its ops' references, groups node by node; returns the outputs by name.
 
     Raises:
         GieError: an input is missing or does not fit, or an op has no reference.
     """
 
     def compute(node: Node, op: Op, operands: Sequence[Any]) -> tuple[Any, ...]:
-        results = compute_node(node, op, operands)
+        if isinstance(op, Group):
+            results = tuple(run_graph(op.body, operands, compute))
+        else:
+            results = compute_node(node, op, operands)
         for value, array in zip(node.results, results, strict=True):
             watch(Traced(value.name, op.name, node.sources, "reference", array))
         return results

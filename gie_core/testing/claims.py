@@ -1,26 +1,59 @@
-"""What candidates say of themselves, before anything runs."""
+"""What a provider says of a node and of its candidates, before anything runs."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
 
-from gie_core.ir.graph import Node, Value
-from gie_core.kernels.candidate import Candidate
+from gie_core.ir.graph import Graph, Node, Value
+from gie_core.ir.text import format_graph
+from gie_core.kernels.candidate import Candidate, Support
 from gie_core.kernels.format import Format, Strides
+from gie_core.kernels.provider import KernelProvider
+from gie_core.runtime.target import Target
+from gie_core.testing.judge import isolate
 from gie_core.testing.memory import extents
 
-__all__ = ["check_claims"]
+__all__ = ["ask", "check_support"]
 
 
-def check_claims(node: Node, candidates: Sequence[Candidate]) -> None:
-    """Check what the candidates of a node say of themselves.
+_MOST_WORKSPACE = 2**31
+
+
+def check_support(support: Support) -> None:
+    """Check that it is an answer, with a reason where it is no.
 
     Raises:
-        AssertionError: there is none, two have one name, or a claim makes no sense.
+        AssertionError: it isn't.
     """
+    assert isinstance(support, Support), f"supports() returns a {type(support).__name__}"
+    assert support.ok or support.reason.strip(), "it rejects the node without a reason"
+    assert "\n" not in support.reason, f"the reason has several lines: {support.reason!r}"
+
+
+def ask(provider: KernelProvider, graph: Graph, target: Target) -> list[Candidate]:
+    """The candidates for the only node of a graph, which the provider supports.
+
+    Raises:
+        AssertionError: a claim makes no sense, a second answer is another one, an equal node gets
+            other candidates, or the graph was changed.
+    """
+    (node,) = graph.nodes
+    (copy,) = isolate(node).nodes
+    before = format_graph(graph)
+    candidates = list(provider.candidates(node, target))
+    _check_claims(node, candidates)
+    assert list(provider.candidates(node, target)) == candidates, "a second call gives others"
+    assert list(provider.candidates(copy, target)) == candidates, "an equal node gets others"
+    assert provider.supports(node, target).ok, "it supports the node only at first"
+    assert format_graph(graph) == before, f"it changed the graph, which was {before}"
+    return candidates
+
+
+def _check_claims(node: Node, candidates: Sequence[Candidate]) -> None:
     assert candidates, "it supports the node but has no candidate"
     names = [candidate.name for candidate in candidates]
+    assert all(names), "a candidate has no name"
     twice = sorted({name for name in names if names.count(name) > 1})
     assert not twice, f"two candidates are named {twice[0]!r}"
     for candidate in candidates:
@@ -48,7 +81,7 @@ def _problems(node: Node, candidate: Candidate) -> Iterator[str]:
         if format_.strides is Strides.ANY:
             yield f"result {n} may have any strides; only operands may"
     work = candidate.work
-    if candidate.workspace < 0:
+    if not 0 <= candidate.workspace <= _MOST_WORKSPACE:
         yield f"its workspace is {candidate.workspace} bytes"
     numbers = (work.products, work.steps, work.bytes, work.calls)
     if not all(math.isfinite(number) and number >= 0 for number in numbers):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from gie_core.ir.types import Array, DType
 
-__all__ = ["TOLERANCES", "compare", "relative_error", "tolerance_of"]
+__all__ = ["TOLERANCES", "Tolerance", "compare", "relative_error", "tolerance_of"]
 
 TOLERANCES = {
     DType.F64: 1e-13,
@@ -18,11 +20,18 @@ TOLERANCES = {
 }
 """Relative error in the Frobenius norm that a result of a type may have."""
 
+Tolerance = float | Mapping[DType, float] | None
+"""One for all types, or for some of them; the others have that of ``TOLERANCES``."""
+
 _OF_NARROW_FLOATS = 0.25
 
 
-def tolerance_of(dtype: DType) -> float:
+def tolerance_of(dtype: DType, tolerance: Tolerance = None) -> float:
     """The relative error that a result of a type may have; 0 for whatever is computed exactly."""
+    if isinstance(tolerance, float | int):
+        return tolerance
+    if tolerance is not None and dtype in tolerance:
+        return tolerance[dtype]
     return TOLERANCES.get(dtype, _OF_NARROW_FLOATS if dtype.is_float else 0.0)
 
 
@@ -36,7 +45,7 @@ def relative_error(answer: Array, right: Array) -> float:
 
 
 def compare(
-    name: str, answer: Array, right: Array, tolerance: float | None = None, exact: bool = False
+    name: str, answer: Array, right: Array, tolerance: Tolerance = None, exact: bool = False
 ) -> None:
     """Compare an answer with the right one.
 
@@ -44,8 +53,8 @@ def compare(
         name: what it is, for the message.
         answer: of any type.
         right: of a type as wide or wider.
-        tolerance: relative error; by default that of the answer's type. Integers, booleans,
-            infinities and NaN must be equal.
+        tolerance: relative error, one for all or by type; by default that of the answer's type.
+            Integers, booleans, infinities and NaN must be equal.
         exact: the same bits (any NaN equals any other); both are of one type.
 
     Raises:
@@ -61,7 +70,7 @@ def compare(
     same = finite | (wide == given) | (np.isnan(wide) & np.isnan(given))
     _assert_same(name, given, wide, same)
     error = relative_error(answer, right)
-    allowed = tolerance_of(dtype) if tolerance is None else tolerance
+    allowed = tolerance_of(dtype, tolerance)
     assert error <= allowed, f"{name} has relative error {error:.2g}, more than {allowed:.2g}"
 
 

@@ -13,7 +13,7 @@ from gie_core.ir.op import Op
 from gie_core.ir.types import Array
 from gie_core.kernels.provider import Function
 from gie_core.ops.run import compute_node
-from gie_core.testing.comparing import compare
+from gie_core.testing.comparing import Tolerance, compare
 from gie_core.testing.memory import poisoned_memory
 
 __all__ = ["LAYOUTS", "Call", "check_function"]
@@ -56,7 +56,7 @@ def check_function(
     function: Function,
     node: Node,
     calls: Sequence[Call],
-    tolerance: float | None = None,
+    tolerance: Tolerance = None,
     exact: bool = False,
 ) -> None:
     """Run a function on operands in several layouts and compare with the op's reference.
@@ -96,7 +96,7 @@ def _arranged(operand: Any, arrange: Callable[[Array], Array]) -> Any:
     return array
 
 
-def _compare(name: str, answer: Any, right: Any, tolerance: float | None, exact: bool) -> None:
+def _compare(name: str, answer: Any, right: Any, tolerance: Tolerance, exact: bool) -> None:
     if right is None:
         assert answer is None, f"{name} is no empty optional"
     elif isinstance(right, list):

@@ -13,9 +13,10 @@ from gie_core.ir.op import OpRegistry
 from gie_core.ir.parser import parse_graph
 from gie_core.ir.text import blobs, format_graph
 from gie_core.ir.types import Array, DType
+from gie_core.ir.verify import verify
 from gie_core.kernels.candidate import Candidate
 from gie_core.ops.run import run_graph
-from gie_core.testing.comparing import compare, tolerance_of
+from gie_core.testing.comparing import Tolerance, compare, tolerance_of
 
 __all__ = ["Judge", "isolate"]
 
@@ -54,12 +55,12 @@ class Judge:
     Args:
         graph: with one node, see ``isolate``.
         ops: all ops that occur.
-        tolerance: relative error; by default what fits the types as stored.
+        tolerance: relative error, one for all or by type; by default what fits the types as stored.
         exact: the same bits as the reference's in the given precision.
     """
 
     def __init__(
-        self, graph: Graph, ops: OpRegistry, tolerance: float | None = None, exact: bool = False
+        self, graph: Graph, ops: OpRegistry, tolerance: Tolerance = None, exact: bool = False
     ) -> None:
         (self.node,) = graph.nodes
         self._graph = graph
@@ -81,9 +82,7 @@ class Judge:
         Raises:
             AssertionError: a result is wrong.
         """
-        tolerance = self.tolerance
-        if tolerance is None:
-            tolerance = _tolerance(self.node, candidate)
+        tolerance = _tolerance(self.node, candidate, self.tolerance)
         right = self._answers(operands)
         for value, answer, exact in zip(self.node.results, answers, right, strict=True):
             expected = exact
@@ -107,13 +106,15 @@ class Judge:
         return self._known[key]
 
 
-def _tolerance(node: Node, candidate: Candidate) -> float:
+def _tolerance(node: Node, candidate: Candidate, given: Tolerance) -> float:
     """What the results' types as stored allow, and those of operands stored narrower."""
+    if isinstance(given, float | int):
+        return given
     stored = [format_.dtype for format_ in candidate.results]
     for value, format_ in zip(node.operands, candidate.operands, strict=True):
         if value is not None and format_ is not None and format_.dtype is not value.tensor.dtype:
             stored.append(format_.dtype)
-    return max(map(tolerance_of, stored), default=0.0)
+    return max((tolerance_of(dtype, given) for dtype in stored), default=0.0)
 
 
 def _in_double(graph: Graph, ops: OpRegistry) -> Graph:
@@ -124,6 +125,8 @@ def _in_double(graph: Graph, ops: OpRegistry) -> Graph:
         for key, data in blobs(graph).items()
     }
     try:
-        return parse_graph(text, ops, wide)
+        widened = parse_graph(text, ops, wide)
+        verify(widened)
     except GieError:  # a cast between floats, for example
         return graph
+    return widened

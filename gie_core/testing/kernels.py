@@ -27,8 +27,8 @@ from gie_core.kernels.provider import FunctionProvider, KernelProvider
 from gie_core.ops import core_ops
 from gie_core.ops.run import compute_node, run_graph
 from gie_core.runtime.target import HOST, Target
-from gie_core.testing.claims import check_claims
-from gie_core.testing.comparing import relative_error
+from gie_core.testing.claims import ask, check_support
+from gie_core.testing.comparing import Tolerance, relative_error
 from gie_core.testing.functions import LAYOUTS, Call, check_function
 from gie_core.testing.inputs import random_inputs
 from gie_core.testing.judge import Judge, isolate
@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 
-DEFAULT_EXTENT = 3
+_DEFAULT_EXTENT = 3
 """Of symbols without a size."""
 
 
@@ -90,7 +90,7 @@ def check_graph(
     text: str,
     *,
     sizes: Mapping[str, int] | None = None,
-    tolerance: float | None = None,
+    tolerance: Tolerance = None,
     exact: bool = False,
     only: str = "",
     ops: OpRegistry | None = None,
@@ -106,8 +106,8 @@ def check_graph(
         provider: must support every node.
         text: a graph; large constants (``blob "w"``) are random.
         sizes: extents of symbols; 3 for the others.
-        tolerance: relative error in the Frobenius norm; by default one that fits the results'
-            types, and those of operands that are stored in a narrower type than their own.
+        tolerance: relative error in the Frobenius norm, one for all or by type; by default one
+            that fits the results' types, and those of operands stored narrower than their own.
         exact: the same bits as the reference's (any NaN equals any other).
         only: runs no candidates but those with this in their name.
         ops: all ops that occur; by default the core's.
@@ -119,12 +119,13 @@ def check_graph(
             result's. It names all candidates that failed, and how, and gives the node.
     """
     ops = ops or core_ops()
-    graph = _static(parse_with_blobs(text, ops), sizes or {})
-    calls = [_calls(graph, seed) for seed in range(2)]
+    graph = static(parse_with_blobs(text, ops), sizes or {})
+    feeds = [random_inputs(graph, np.random.default_rng(seed)) for seed in range(2)]
+    calls = [calls_of(graph, inputs) for inputs in feeds]
     for node in graph.nodes:
         single = isolate(node)
         judge = Judge(single, ops, tolerance, exact)
-        problems = _problems(provider, judge, [each[node] for each in calls], only, target)
+        problems = problems_of(provider, judge, [each[node] for each in calls], only, target)
         assert not problems, "\n".join([*problems, format_graph(single)])
 
 
@@ -148,20 +149,30 @@ def check_unsupported(
     assert match in support.reason, f"the reason is {support.reason!r}"
 
 
-def _problems(
-    provider: KernelProvider, judge: Judge, calls: Sequence[Call], only: str, target: Target
+def problems_of(
+    provider: KernelProvider,
+    judge: Judge,
+    calls: Sequence[Call],
+    only: str = "",
+    target: Target = HOST,
 ) -> list[str]:
-    """What is wrong with how the provider runs a node, a sentence each."""
+    """What is wrong with how a provider runs a node, a sentence each.
+
+    Args:
+        provider: must support the node.
+        judge: of the node.
+        calls: what the node is run with, twice.
+        only: as for ``check_graph``; likewise ``target``.
+    """
     node = judge.node
-    support = provider.supports(node, target)
-    if not support.ok:
-        return [f"{node.op.name} is not supported: {support.reason}"]
     try:
+        support = provider.supports(node, target)
+        check_support(support)
+        assert support.ok, f"{node.op.name} is not supported: {support.reason}"
         if not is_static(node):
             _check_function(provider, judge, calls, target)
             return []
-        candidates = list(provider.candidates(node, target))
-        check_claims(node, candidates)
+        candidates = ask(provider, node.graph, target)
     except AssertionError as error:
         return [str(error)]
     chosen = [candidate for candidate in candidates if only in candidate.name]
@@ -189,20 +200,21 @@ def _check_function(
     check_function(function, node, calls, judge.tolerance, judge.exact)
 
 
-def _static(graph: Graph, sizes: Mapping[str, int]) -> Graph:
+def static(graph: Graph, sizes: Mapping[str, int]) -> Graph:
+    """The graph with numbers for the symbols of its inputs, 3 for those without a size."""
     types = [v.type for v in graph.inputs]
     dims = [dim for t in types if isinstance(t, TensorType) for dim in t.shape or ()]
     names = free_symbols(*dims)
-    return specialize(graph, {name: sizes.get(name, DEFAULT_EXTENT) for name in names})
+    return specialize(graph, {name: sizes.get(name, _DEFAULT_EXTENT) for name in names})
 
 
-def _calls(graph: Graph, seed: int) -> dict[Node, Call]:
-    """What each node is run with when the graph's inputs are random."""
+def calls_of(graph: Graph, inputs: Sequence[Any]) -> dict[Node, Call]:
+    """What each node is run with when the graph is given these inputs."""
     calls: dict[Node, Call] = {}
 
     def compute(node: Node, op: Op, operands: Sequence[Any]) -> tuple[Any, ...]:
         calls[node] = Call(op, tuple(operands))
         return compute_node(node, op, operands)
 
-    run_graph(graph, random_inputs(graph, np.random.default_rng(seed)), compute)
+    run_graph(graph, inputs, compute)
     return calls

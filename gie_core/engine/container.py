@@ -93,7 +93,7 @@ class Container:
 
     Args:
         body: the JSON without the list of sections.
-        sections: in the file's order; they stay mapped as long as somebody holds them.
+        sections: in the file's order. Data stays mapped as long as somebody holds it.
         digest: SHA-256 of the JSON, which holds the sections' own: it names the file's content.
     """
 
@@ -186,7 +186,7 @@ def _padded(size: int) -> int:
 def read_container(path: str | os.PathLike[str], *, verify: bool = True) -> Container:
     """Read a file, whatever bytes are in it.
 
-    Sections are not read into memory but mapped. Don't change the file in place afterwards;
+    Data sections are not read into memory but mapped. Don't change the file in place afterwards;
     replacing it, as ``write_container`` does, is harmless.
 
     Args:
@@ -325,7 +325,10 @@ def _sections(
         _damaged(f"it has {memory.size} bytes instead of {end}")
     sections: list[Section] = []
     for digest, size, kind in listed:
-        sections.append(Section(memory[begin : begin + size], digest, kind))
+        data = memory[begin : begin + size]
+        if kind == NATIVE:  # whoever may write the file must not change it once it is compared
+            data = np.frombuffer(data.tobytes(), np.uint8)
+        sections.append(Section(data, digest, kind))
         if memory[begin + size : begin + _padded(size)].any():
             _damaged("there is something between its sections")
         begin += _padded(size)

@@ -288,8 +288,12 @@ def _check_plans(package: Package) -> None:
         name = f"plan {index}"
         check_plan(plan, name)
         if _interface(plan.graph) != _interface(package.graph):
-            raise PlanError(f"{name}: its inputs and outputs are not those of the graph")
+            raise PlanError(f"{name}: its inputs, outputs and states are not those of the graph")
 
 
-def _interface(graph: Graph) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    return tuple(value.name for value in graph.inputs), graph.output_names
+def _interface(graph: Graph) -> tuple[tuple[str, ...], ...]:
+    return (
+        tuple(value.name for value in graph.inputs),
+        graph.output_names,
+        tuple(state.input.name for state in graph.states),
+    )

@@ -93,6 +93,17 @@ def test_the_file_is_what_the_documentation_says(path: Path) -> None:
     assert pack({**BODY, "sections": listed(data)}, data) == path.read_bytes()
 
 
+def test_native_code_is_not_mapped(tmp_path: Path) -> None:
+    """Somebody else could change it after it was compared."""
+    path = tmp_path / "a.gie"
+    write_container(path, BODY, [section(300, NATIVE)])
+    [read] = read_container(path).sections
+    with path.open("r+b") as file:
+        file.seek(-512, os.SEEK_END)
+        file.write(bytes(300))
+    np.testing.assert_array_equal(read.data, section(300).data)
+
+
 def test_equal_content_gives_equal_bytes(path: Path, tmp_path: Path) -> None:
     other = tmp_path / "b.gie"
     digest = write_container(other, dict(reversed(BODY.items())), SECTIONS)

@@ -255,7 +255,7 @@ def test_a_newer_minor_version_may_say_more(path: Path) -> None:
 def test_a_plan_of_another_network_is_refused(tmp_path: Path) -> None:
     other = parse_graph("graph g { input %x: f32[4] return %x }", OPS)
     plans = gie_core.build(other, host=HOST).package.plans
-    with pytest.raises(EngineFileError, match="inputs and outputs are not those of the graph"):
+    with pytest.raises(EngineFileError, match="inputs, outputs and states are not those"):
         save_package(Package(network(), plans, "host"), tmp_path / "a.gie")
 
 

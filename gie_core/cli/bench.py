@@ -20,7 +20,7 @@ from gie_core.cli.feeds import Given, input_options
 from gie_core.cli.machine import peak_bytes, processor_name
 from gie_core.cli.measure import PAUSE, ROUNDS, Timing, race
 from gie_core.cli.model import build_options, model_argument, open_engine, tensor_json
-from gie_core.cli.peers import ONNXRUNTIME, OnnxRuntime, check_installed
+from gie_core.cli.peers import ONNXRUNTIME, OnnxRuntime, check_onnxruntime
 from gie_core.cli.threads import limit_threads
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def bench(
       gie bench after.gie --against before.gie --runs 200
     """  # noqa: D301 - click reads \\b as: keep the lines that follow
     if against == ONNXRUNTIME:
-        check_installed()
+        check_onnxruntime(model)
     with limit_threads(threads) as used:
         given.check()
         loaded = _load(model, target, options)

@@ -13,7 +13,7 @@ import click
 from gie_core.cli.console import clean, count, print_json, print_table, progress
 from gie_core.cli.feeds import Given, input_options
 from gie_core.cli.model import build_options, model_argument, open_engine, parse_options
-from gie_core.cli.peers import ONNXRUNTIME, check_installed
+from gie_core.cli.peers import ENGINE_SUFFIX, ONNXRUNTIME, check_onnxruntime
 from gie_core.cli.threads import usable_threads
 from gie_core.errors import GieError
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 REFERENCE = "reference"
-ENGINE_SUFFIX = ".gie"
 Feed = Mapping[str, Any]
 Trace = Callable[[Feed, "Watch"], dict[str, Any]]
 """Runs a network, shows its values to a watcher, and returns its outputs by name."""
@@ -75,7 +74,7 @@ def compare(
     """  # noqa: D301 - click reads \\b as: keep the lines that follow
     given.check()
     if other == ONNXRUNTIME:
-        check_installed()
+        check_onnxruntime(model)
     engine = open_engine(model, target=target, optimized=True, options=options)
     feed = given.feed(engine.inputs)
     found = _compared(engine, feed, _other_side(model, other, engine, target, options))
@@ -101,7 +100,8 @@ def _compared(engine: Engine, feed: Feed, other: Trace) -> Comparison:
 
     def keep(traced: Traced) -> None:
         if traced.name in names and is_numeric(traced.value):
-            wanted[traced.name] = replace(traced, value=np.copy(traced.value))
+            copy = replace(traced, value=np.copy(traced.value))
+            wanted.setdefault(traced.name, copy)  # a group's result comes after its node's
 
     with progress() as say:
         say("running what to compare with")

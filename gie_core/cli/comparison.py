@@ -101,5 +101,6 @@ class Comparison:
 
 def _is_same(traced: Traced, other: Traced) -> bool:
     """Whether two values of one name are the same thing: passes may give a name a second time."""
-    covered = not traced.sources or set(other.sources) <= set(traced.sources)
-    return covered and comparable(traced.value, other.value)
+    known = traced.sources and other.sources
+    related = not known or not set(traced.sources).isdisjoint(other.sources)
+    return related and comparable(traced.value, other.value)

@@ -10,20 +10,24 @@ from typing import Any, TypeVar
 
 from gie_core.errors import GieError
 
-__all__ = ["ONNXRUNTIME", "OnnxRuntime", "check_installed"]
+__all__ = ["ENGINE_SUFFIX", "ONNXRUNTIME", "OnnxRuntime", "check_onnxruntime"]
 
 ONNXRUNTIME = "onnxruntime"
+ENGINE_SUFFIX = ".gie"
 T = TypeVar("T")
 
 
-def check_installed(package: str = ONNXRUNTIME) -> None:
-    """See whether a peer is there, without loading it.
+def check_onnxruntime(model: Path) -> None:
+    """See before the work whether onnxruntime is there, and has a model to read.
 
     Raises:
-        GieError: it is not.
+        GieError: it is not installed, or the file is an engine of GIE's.
     """
-    if importlib.util.find_spec(package) is None:
-        raise GieError(f"{package} is not installed; `pip install {package}` does that")
+    _check_installed(ONNXRUNTIME)
+    if model.suffix == ENGINE_SUFFIX:
+        raise GieError(
+            f"onnxruntime reads models, and {model} is an engine; give its model instead"
+        )
 
 
 class OnnxRuntime:
@@ -78,9 +82,14 @@ class OnnxRuntime:
             raise GieError(f"onnxruntime does not run {self._title}: {said}") from error
 
 
+def _check_installed(package: str) -> None:
+    if importlib.util.find_spec(package) is None:
+        raise GieError(f"{package} is not installed; `pip install {package}` does that")
+
+
 def _load(package: str) -> Any:
+    _check_installed(package)
     # By name: the core depends on no framework, and this one is a guest of two commands.
-    check_installed(package)
     return importlib.import_module(package)
 
 

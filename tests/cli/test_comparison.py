@@ -26,6 +26,7 @@ def compared(*pairs: tuple[Traced, Traced]) -> Comparison:
     [
         (traced("a", [1], "Conv"), traced("a", [1], "Conv"), True),
         (traced("a", [1], "Conv", "Relu"), traced("a", [1], "Relu"), True),  # fused
+        (traced("a", [1], "Relu"), traced("a", [1], "Conv", "Relu"), True),  # there
         (traced("a", [1], "Relu"), traced("a", [1], "Conv"), False),  # the name came to another
         (traced("a", [1]), traced("a", [1], "Conv"), True),
         (traced("a", [1], "Conv"), traced("b", [1], "Conv"), False),

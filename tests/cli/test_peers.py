@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gie_core.cli.demo import data_folder
-from gie_core.cli.peers import OnnxRuntime, check_installed
+from gie_core.cli.peers import OnnxRuntime, check_onnxruntime
 from gie_core.errors import GieError
 
 MODEL = data_folder() / "digits.onnx"
@@ -24,9 +24,16 @@ def test_a_missing_peer_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(importlib.util, "find_spec", find_nothing)
     wanted = "onnxruntime is not installed; `pip install onnxruntime` does that"
     with pytest.raises(GieError, match=wanted):
-        check_installed()
+        check_onnxruntime(MODEL)
     with pytest.raises(GieError, match=wanted):
         OnnxRuntime(MODEL, threads=1)
+
+
+def test_an_engine_is_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", str)
+    check_onnxruntime(MODEL)
+    with pytest.raises(GieError, match=r"onnxruntime reads models, and a\.gie is an engine"):
+        check_onnxruntime(Path("a.gie"))
 
 
 class TestInstalled:

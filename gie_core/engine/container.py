@@ -230,7 +230,8 @@ def _map(path: str | os.PathLike[str]) -> Array:
                 return np.zeros(0, np.uint8)
             return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
     except OSError as error:
-        why = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        missing = isinstance(error, FileNotFoundError)
+        why = "there is no such file" if missing else error.strerror or error
         raise EngineFileError(
             f"the engine {path} cannot be read: {why}; give a file that Engine.save or "
             "`gie build` has written"

@@ -22,7 +22,7 @@ from gie_core.builder.ways import Kernel, View, Ways, find_ways
 from gie_core.builder.whole import PlanTimer
 from gie_core.engine.assemble import Decisions, assemble
 from gie_core.engine.plan import Kind, Plan, Region
-from gie_core.engine.schedule import timeline
+from gie_core.engine.schedule import makespan, timeline
 from gie_core.engine.storage import lower_bound, memory_map
 from gie_core.errors import GieError
 from gie_core.ir.graph import Graph, Node
@@ -36,6 +36,10 @@ __all__ = ["Clocks", "Planned", "plan_graph"]
 
 RIVALS = 4
 """Best solutions of the strategy that are timed as whole plans."""
+STREAMS = 2
+"""Streams that the best solution is tried on, too."""
+GAIN = 0.95
+"""Part of the serial time that a plan on several streams must promise to stay below."""
 
 
 @dataclass(frozen=True)
@@ -87,21 +91,58 @@ def plan_graph(
         prices = _measured(ways, target, clocks.kernels, workspace)
     formulation = formulate(ways, prices, workspace)
     solutions = solve(formulation.problem, 1 if clocks is None else RIVALS)
-    rivals: list[tuple[Plan, Decisions, Solution, Mapping[Node, str]]] = []
-    for solution in solutions:
-        decisions, keys = decisions_of(formulation, solution)
-        plan = assemble(decisions, packer(providers))
-        plan.sizes.update(sizes)
-        rivals.append((plan, decisions, solution, keys))
-    plans = [rival[0] for rival in rivals]
-    times = [] if clocks is None else clocks.plans.times(plans, providers)
+    rivals = [_Rival.of(formulation, solution, providers, sizes) for solution in solutions]
+    times: list[int] = []
+    if clocks is not None:
+        if (parallel := rivals[0].on_streams(providers)) is not None:
+            rivals.append(parallel)
+        times = clocks.plans.times([rival.plan for rival in rivals], providers)
     best = min(range(len(rivals)), key=lambda n: times[n] if times else n)
-    plan, decisions, solution, keys = rivals[best]
-    record = _record(plan, decisions)
+    record = _record(rivals[best].plan, rivals[best].decisions)
     if times:
         others = tuple(t for n, t in enumerate(times) if n != best)
         record = replace(record, measured=times[best], rivals=others)
-    return Planned(plan, record, _choices(formulation, solution, decisions, keys, prices))
+    return Planned(rivals[best].plan, record, _choices(formulation, rivals[best], prices))
+
+
+@dataclass(frozen=True)
+class _Rival:
+    """A plan that may win, and what it carries out."""
+
+    plan: Plan
+    decisions: Decisions
+    solution: Solution
+    keys: Mapping[Node, str]
+
+    @staticmethod
+    def of(
+        formulation: Formulation,
+        solution: Solution,
+        providers: Sequence[NamedProvider],
+        sizes: Mapping[str, int],
+    ) -> _Rival:
+        decisions, keys = decisions_of(formulation, solution)
+        plan = assemble(decisions, packer(providers))
+        plan.sizes.update(sizes)
+        return _Rival(plan, decisions, solution, keys)
+
+    def on_streams(self, providers: Sequence[NamedProvider]) -> _Rival | None:
+        """The same decisions on several streams, if that promises enough."""
+        decisions = replace(self.decisions, streams=STREAMS)
+        plan = assemble(decisions, packer(providers))
+        plan.sizes.update(self.plan.sizes)
+        if _makespan(plan, decisions) > GAIN * _makespan(self.plan, self.decisions):
+            return None
+        return replace(self, plan=plan, decisions=decisions)
+
+
+def _makespan(plan: Plan, decisions: Decisions) -> int:
+    return makespan(plan.steps, _times(plan, decisions))
+
+
+def _times(plan: Plan, decisions: Decisions) -> list[int]:
+    """What each step of a plan is expected to take."""
+    return [decisions.nanoseconds.get(s.node, 1) if s.provider else 1 for s in plan.steps]
 
 
 def _static(graph: Graph, sizes: Mapping[str, int]) -> Graph:
@@ -123,8 +164,7 @@ def _measured(ways: Ways, target: Target, tuner: Tuner, workspace: int | None) -
 
 
 def _record(plan: Plan, decisions: Decisions) -> PlanRecord:
-    times = [_time(step.provider, decisions.nanoseconds.get(step.node, 1)) for step in plan.steps]
-    spans = timeline(plan.steps, times)
+    spans = timeline(plan.steps, _times(plan, decisions))
     steps = tuple(
         StepRecord(
             node=step.node.results[0].name if step.node.results else step.node.op.name,
@@ -173,24 +213,15 @@ def _storages(plan: Plan, kept: set[int]) -> list[StorageRecord]:
     ]
 
 
-def _time(provider: str, nanoseconds: int) -> int:
-    return nanoseconds if provider else 1
-
-
 # ── What was chosen, and what was not ───────────────────────────────────────────────────
 
 
 def _choices(
-    formulation: Formulation,
-    solution: Solution,
-    decisions: Decisions,
-    keys: Mapping[Node, str],
-    prices: ModelPrices,
+    formulation: Formulation, rival: _Rival, prices: ModelPrices
 ) -> tuple[KernelChoice, ...]:
     ways = formulation.ways
     rivals: dict[int, list[Alternative]] = {}
-    chosen = set(solution.options)
-    taken = {key.rpartition(" slice ")[0] or key for key in chosen}
+    taken = {key.partition(" slice ")[0] for key in rival.solution.options}
     for way in ways.kernels:
         if key_of(way) not in taken:
             found = _alternative(way, prices)
@@ -198,7 +229,8 @@ def _choices(
                 rivals.setdefault(number, []).append(found)
     pieces = {piece.covers: piece for piece in ways.expanded.pieces}
     return tuple(
-        _choice(node, keys[node], formulation, rivals, pieces) for node in decisions.graph.nodes
+        _choice(node, rival.keys[node], formulation, rivals, pieces)
+        for node in rival.decisions.graph.nodes
     )
 
 

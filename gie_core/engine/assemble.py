@@ -61,6 +61,9 @@ class Decisions:
 LARGEST = 1 << 40
 """Bytes of a storage."""
 
+COPY_CALL, COPY_RATE = 1000, 4
+"""What a copy takes, for the schedule: nanoseconds for the call, and bytes a nanosecond."""
+
 _BYTE = DType.U8
 
 Pack = Callable[[Node, str, str], Sequence[Array]]
@@ -352,7 +355,10 @@ class _Assembler:
         return Slot(self._slots - 1)
 
     def _copy(self, node: Node, source: Place, target: Region) -> None:
-        self._add(Step(node, "", "copy", (source,), (target,)), 1)
+        low, high = target.layout.span
+        self._add(
+            Step(node, "", "copy", (source,), (target,)), COPY_CALL + (high - low) // COPY_RATE
+        )
 
     def _add(self, step: Step, nanoseconds: int) -> None:
         self._steps.append(step)

@@ -1,0 +1,137 @@
+"""From decisions to plans: on random graphs, with one stream and several, and by example."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gie_core.builder.expand import expand
+from gie_core.builder.formulate import decisions_of, formulate
+from gie_core.builder.prices import ModelPrices
+from gie_core.builder.strategy import solve
+from gie_core.builder.ways import find_ways
+from gie_core.engine.assemble import Decisions, assemble
+from gie_core.engine.plan import Kind, Plan, Region
+from gie_core.engine.races import check_plan
+from gie_core.ir.graph import Graph
+from gie_core.ir.parser import parse_graph
+from gie_core.ir.specialize import specialize
+from gie_core.kernels.provider import NamedProvider
+from gie_core.kernels.reference import ReferenceProvider
+from gie_core.ops import core_ops
+from gie_core.ops.run import bind_inputs, run_graph
+from gie_core.runtime.context import HostContext
+from gie_core.runtime.replan import packer
+from gie_core.runtime.target import HOST
+from gie_core.testing.graphs import random_graphs
+from gie_core.testing.inputs import random_inputs
+
+PROVIDERS = [NamedProvider("reference", ReferenceProvider())]
+
+
+def decide(graph: Graph) -> Decisions:
+    formulation = formulate(find_ways(expand(graph), HOST, PROVIDERS), ModelPrices(HOST))
+    return decisions_of(formulation, solve(formulation.problem)[0])[0]
+
+
+def plan_of(text: str, streams: int = 1) -> Plan:
+    decisions = decide(parse_graph(text, core_ops()))
+    return assemble(replace(decisions, streams=streams), packer(PROVIDERS))
+
+
+@settings(max_examples=150, deadline=None)
+@given(random_graphs(), st.integers(2, 4), st.integers(0, 100))
+def test_any_number_of_streams_gives_the_same(graph: Graph, streams: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    inputs = random_inputs(graph, rng)
+    sizes = bind_inputs(graph, inputs)
+    decisions = replace(decide(specialize(graph, sizes)), streams=streams)
+    plan = assemble(decisions, packer(PROVIDERS))
+    assert not check_plan(plan.steps, plan.storages)
+    context = HostContext(plan, PROVIDERS)
+    for _ in range(3):
+        given = random_inputs(graph, rng, sizes)
+        for one, other in zip(context.run(given), run_graph(graph, given), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+BRANCHES = """graph g {
+  input %x: f32[1, 2, 8, 8]
+  %a = relu(%x)
+  %b = exp(%a)
+  %c = neg(%a)
+  %d = concat(%b, %c) {axis = 1}
+  return %d
+}"""
+
+
+def test_a_concatenation_of_new_values_is_no_copy() -> None:
+    plan = plan_of(BRANCHES)
+    assert [step.provider for step in plan.steps] == ["reference"] * 3
+    b, c = (step.results[0] for step in plan.steps[1:])
+    (d,) = plan.outputs
+    assert isinstance(b, Region)
+    assert isinstance(c, Region)
+    assert isinstance(d, Region)
+    assert b.storage == c.storage == d.storage
+    assert (b.offset, c.offset) == (0, 2 * 8 * 8 * 4)
+
+
+@pytest.mark.parametrize("axis", [0, 2, 3])
+def test_slices_with_gaps_are_written_as_well(axis: int) -> None:
+    plan = plan_of(BRANCHES.replace("axis = 1", f"axis = {axis}"))
+    assert [step.provider for step in plan.steps] == ["reference"] * 3
+
+
+COPIES = [
+    ("a graph's input", "%y = concat(%x, %x) {axis = 0}", 2),
+    ("the same value twice", "%a = neg(%x) %y = concat(%a, %a) {axis = 0}", 1),
+    ("a value in two", "%a = neg(%x) %b = concat(%a, %x) {axis = 0} "
+     "%c = concat(%x, %a) {axis = 0} %y = add(%b, %c)", 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "text", "copies"), COPIES, ids=[c[0] for c in COPIES])
+def test_what_can_not_lie_in_a_slice_is_copied(what: str, text: str, copies: int) -> None:
+    plan = plan_of(f"graph g {{ input %x: f32[2, 3] {text} return %y }}")
+    assert sum(not step.provider for step in plan.steps) == copies
+
+
+def test_nested_concatenations_are_one_storage() -> None:
+    plan = plan_of(
+        "graph g { input %x: f32[1, 2] %a = neg(%x) %b = exp(%x) %c = relu(%x) "
+        "%d = concat(%a, %b) {axis = 1} %e = concat(%d, %c) {axis = 1} return %e }"
+    )
+    storages = {step.results[0].storage for step in plan.steps}  # pyright: ignore[reportAttributeAccessIssue] - all are regions
+    assert len(plan.steps) == 3
+    assert len(storages) == 1
+
+
+def test_states_live_from_run_to_run() -> None:
+    graph = parse_graph(
+        "graph g { input %x: f32[2] input %s: f32[2] %t = add(%x, %s) state %s -> %t return %t }",
+        core_ops(),
+    )
+    plan = assemble(decide(graph), packer(PROVIDERS))
+    assert [s.kind for s in plan.storages].count(Kind.STATE) == 1
+    context = HostContext(plan, PROVIDERS)
+    ones = np.ones(2, np.float32)
+    assert [float(context.run([ones, None])[0][0]) for _ in range(3)] == [1, 2, 3]
+    context.reset()
+    assert context.run([ones, None])[0][0] == 1
+
+
+def test_states_that_move_on_at_once_do_not_mix() -> None:
+    graph = parse_graph(
+        "graph g { input %x: f32[1] input %a: f32[1] input %b: f32[1] "
+        "%y = add(%a, %b) %z = identity(%x) state %a -> %b state %b -> %z return %y }",
+        core_ops(),
+    )
+    plan = assemble(decide(graph), packer(PROVIDERS))
+    context = HostContext(plan, PROVIDERS)
+    found = [float(context.run([np.full(1, n, np.float32), None, None])[0][0]) for n in range(1, 6)]
+    assert found == [0, 1, 3, 5, 7]

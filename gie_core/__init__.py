@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gie_core.errors import GieError
     from gie_core.ir.graph import Graph
     from gie_core.ir.graph_builder import GraphBuilder
-    from gie_core.runtime.loading import load
+    from gie_core.loading import load
 
 __all__ = [
     "Context",
@@ -49,7 +49,7 @@ _HOMES = {
     "GieError": "gie_core.errors",
     "Graph": "gie_core.ir.graph",
     "GraphBuilder": "gie_core.ir.graph_builder",
-    "load": "gie_core.runtime.loading",
+    "load": "gie_core.loading",
 }
 
 

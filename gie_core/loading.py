@@ -1,4 +1,4 @@
-"""Loading engine files."""
+"""Loading engine files: the one place that knows both the runtime and, to rebuild, the builder."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from gie_core.ir.types import Array
 from gie_core.kernels.candidate import Work
 from gie_kernels_cpu.blocks import parts
 from gie_kernels_cpu.convolution import ConvolutionMethod, Job, Part, most_images
-from gie_kernels_cpu.cost import elementwise, matrix_products, total
+from gie_kernels_cpu.cost import SCATTERED, elementwise, matrix_products, total, weights
 from gie_kernels_cpu.frame import Frame
 from gie_kernels_cpu.geometry import Geometry, arranged
 from gie_kernels_cpu.kernel import Piece
@@ -143,13 +143,15 @@ class WinogradConvolution(ConvolutionMethod):
         cut = self.parts(g, variant)
         count, tiles = len(cut), math.prod(self._tiles(g)) * g.images
         most = tiles // max(1, count)
+        rate = 1 if variant.target else SCATTERED
         return total(
             matrix_products(count * area, g.results, g.channels, most),
             matrix_products(count, area, area, most * g.channels),
             matrix_products(count, self._edge**2, area + 1, most * g.results),
             elementwise(g.images * g.channels * math.prod(self._frame(g).sizes), g.images),
-            elementwise(tiles * area * g.channels, count),
-            elementwise(tiles * self._edge**2 * g.results, count),
+            elementwise(tiles * area * g.channels * rate, count),
+            elementwise(tiles * self._edge**2 * g.results * rate, count),
+            weights(area * g.channels * g.results),
         )
 
     def calls(self, job: Job) -> Iterator[Call]:

@@ -152,7 +152,7 @@ class NamesOtherwise(Importer):
         (TakesAnyOption, "takes an option that it can't know"),
         (CountsImports, "a second import gives another graph"),
         (ForgetsSources, "a node does not say which one of the model it comes from"),
-        (LetsErrorsOut, "noise: load raises "),
+        (LetsErrorsOut, "product, zeros: load raises JSONDecodeError"),
         (WritesLines, r"product, nothing: the error has several lines"),
         (ReturnsGraphs, r"load\(\) returns a Graph"),
         (IsInvalid, "is not valid"),

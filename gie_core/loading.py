@@ -6,8 +6,8 @@ import os
 
 from gie_core.engine.engine import Engine
 from gie_core.engine.file import ProviderVersion, load_package
+from gie_core.executors import HostMaker
 from gie_core.plugin.host import PluginHost, default_host
-from gie_core.runtime.host import HostExecutor
 from gie_core.runtime.providers import kernel_providers
 from gie_core.runtime.target import find_target
 
@@ -53,4 +53,4 @@ def load(
     providers = kernel_providers(host, find_target("host"))
     installed = [ProviderVersion(p.name, p.plugin, p.version) for p in providers if p.plugin]
     package.check_usable(path, "host", installed)
-    return Engine(package, HostExecutor(package.graph, package.plans, providers))
+    return Engine(package, HostMaker(providers, host))

@@ -21,13 +21,13 @@ from gie_core.builder.whole import PlanTimer
 from gie_core.engine.engine import Engine
 from gie_core.engine.file import Package, ProviderVersion
 from gie_core.engine.plan import Plan
+from gie_core.executors import HostMaker
 from gie_core.errors import GieError
 from gie_core.ir.clone import clone_graph
 from gie_core.ir.graph import Graph
 from gie_core.kernels.provider import NamedProvider
 from gie_core.plugin.declarations import PassDeclaration
 from gie_core.plugin.host import PluginHost, default_host
-from gie_core.runtime.host import HostExecutor
 from gie_core.runtime.providers import kernel_providers
 from gie_core.runtime.target import Target, find_target
 
@@ -59,6 +59,7 @@ def build(
     timing: bool | TunerOptions = False,
     timing_cache: str | os.PathLike[str] | None = None,
     pins: Mapping[str, str] | None = None,
+    refit: bool = False,
     optimized: bool = True,
     host: PluginHost | None = None,
     observe: Observer | None = None,
@@ -82,6 +83,7 @@ def build(
             added, also when the build is interrupted. It makes builds equal to the byte.
         pins: what must run a node: a provider ("cpu") or the beginning of one of its candidates
             ("cpu im2col"), by the name of the node's result or of a node of the model.
+        refit: keep the model's weights, so that ``Engine.refit`` can exchange them.
         optimized: run the optimization passes.
         host: where plugins are found; by default everything installed.
         observe: called after each pass with its record and the graph as it then is.
@@ -97,6 +99,7 @@ def build(
     progress("importing")
     graph, imported = import_graph(source, host, **options)
     report = BuildReport(imported=imported, nodes_before=len(graph))
+    before = clone_graph(graph) if refit else None
     if optimized:
         progress("optimizing")
         report.passes = optimize(graph, host, observe)
@@ -120,8 +123,9 @@ def build(
         target=str(goal),
         providers=tuple(_versions(plans, providers)),
         report=report.reproducible(),
+        source=before,
     )
-    return Engine(package, HostExecutor(graph, plans, providers), report)
+    return Engine(package, HostMaker(providers, host), report)
 
 
 def _profiles(graph: Graph, shapes: Shapes | None, report: BuildReport) -> list[dict[str, int]]:

@@ -19,7 +19,7 @@ from gie_core.ops.run import ExecutionError, bind_inputs
 if TYPE_CHECKING:
     from gie_core.builder.report import BuildReport
 
-__all__ = ["Context", "Engine", "Executor", "RunContext", "TensorInfo"]
+__all__ = ["Binding", "Context", "Engine", "Executor", "ExecutorMaker", "RunContext", "TensorInfo"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,6 +77,14 @@ class Executor(Protocol):
     def context(self, sizes: Mapping[str, int]) -> RunContext: ...
 
 
+class ExecutorMaker(Protocol):
+    """Knows the plugins: makes what runs a package, and packages with other weights."""
+
+    def executor(self, package: Package) -> Executor: ...
+
+    def refitted(self, package: Package, weights: Mapping[str, Any]) -> Package: ...
+
+
 class Engine:
     """A network that is ready to run. Threads may share it.
 
@@ -89,13 +97,14 @@ class Engine:
     """
 
     def __init__(
-        self, package: Package, executor: Executor, report: BuildReport | None = None
+        self, package: Package, maker: ExecutorMaker, report: BuildReport | None = None
     ) -> None:
         self.package = package
         self.graph: Graph = package.graph
         self.report = report
         self.target = package.target
-        self._executor = executor
+        self._maker = maker
+        self._executor = maker.executor(package)
         self._idle: list[Context] = []
         self._lock = threading.Lock()
         self.inputs = tuple(TensorInfo(v.name, v.type) for v in self.graph.inputs)
@@ -139,7 +148,8 @@ class Engine:
             return context.run(inputs, out)
         finally:
             with self._lock:
-                self._idle.append(context)
+                if context.executor is self._executor:
+                    self._idle.append(context)
 
     def context(self) -> Context:
         """A context of its own: memory and states that nobody else uses."""
@@ -154,9 +164,28 @@ class Engine:
         digest = save_package(self.package, path)
         self.package = replace(self.package, digest=digest)
 
-    def new_run_context(self, sizes: Mapping[str, int]) -> RunContext:
-        """What runs inputs of some sizes; for ``Context``."""
-        return self._executor.context(sizes)
+    def refit(self, weights: Mapping[str, Any]) -> None:
+        """Exchange weights, without choosing kernels again.
+
+        Contexts that exist keep the old ones.
+
+        Args:
+            weights: arrays by the constant's name in the model, of its type.
+
+        Raises:
+            RefitError: the engine was not built with ``refit=True``, an array does not fit, or
+                other weights make another network of it.
+        """
+        package = self._maker.refitted(self.package, weights)
+        executor = self._maker.executor(package)
+        with self._lock:
+            self.package, self.graph, self._executor = package, package.graph, executor
+            self._idle = []
+
+    @property
+    def executor(self) -> Executor:
+        """What makes contexts for the present weights."""
+        return self._executor
 
     def __repr__(self) -> str:
         inputs, outputs = (", ".join(map(str, infos)) for infos in (self.inputs, self.outputs))
@@ -168,6 +197,7 @@ class Context:
 
     Attributes:
         engine: what runs.
+        executor: what makes memory for it.
     """
 
     SIZES = 4
@@ -175,6 +205,7 @@ class Context:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.executor = engine.executor
         self._graph = engine.graph
         self._states = {state.input: state.output for state in self._graph.states}
         self._ready: dict[tuple[tuple[str, int], ...], RunContext] = {}
@@ -266,7 +297,7 @@ class Context:
         if ready is None:
             while len(self._ready) >= self.SIZES:
                 self._ready.pop(next(iter(self._ready)))
-            ready = self._ready[key] = self.engine.new_run_context(sizes)
+            ready = self._ready[key] = self.executor.context(sizes)
         if self._last is not None and self._last is not ready:
             for old, new in zip(self._last.states(), ready.states(), strict=True):
                 np.copyto(new, old)

@@ -63,6 +63,7 @@ class Package:
         report: what the build did; JSON, where NaN and infinities become ``null``.
         metadata: texts for people.
         native: code that is executed, by name: uint8 [n].
+        source: the imported graph, of an engine whose weights can be exchanged.
         gie: the version of GIE that made it.
         digest: names the content of the file; "" before it was saved.
     """
@@ -74,6 +75,7 @@ class Package:
     report: Mapping[str, Any] = field(default_factory=dict[str, Any])
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     native: Mapping[str, Array] = field(default_factory=dict[str, Array])
+    source: Graph | None = None
     gie: str = gie_core.__version__
     digest: str = ""
 
@@ -150,6 +152,7 @@ def save_package(package: Package, path: str | os.PathLike[str]) -> str:
         "gie": package.gie,
         "target": package.target,
         "providers": [list(provider) for provider in package.providers],
+        "source": [] if package.source is None else [number(package.source)],
         "graphs": list(texts),
         "plans": plans,
         "arrays": arrays.entries,
@@ -226,6 +229,7 @@ def load_package(
             report={name: item.json() for name, item in report.entries().items()},
             metadata={name: item.text() for name, item in fields["metadata"].entries().items()},
             native=code,
+            source=_source(fields["source"], graphs),
             gie=fields["gie"].text(),
             digest=container.digest,
         )
@@ -234,8 +238,8 @@ def load_package(
 
 
 _FIELDS = (
-    *("format", "gie", "target", "providers", "graphs", "plans", "arrays", "native", "report"),
-    "metadata",
+    *("format", "gie", "target", "providers", "source", "graphs", "plans", "arrays", "native"),
+    *("report", "metadata"),
 )
 
 
@@ -271,6 +275,12 @@ def _native(item: Item, sections: Sequence[Section]) -> dict[str, Array]:
             number.fail("its section is not native code")
         found[name] = section.data
     return found
+
+
+def _source(item: Item, graphs: Sequence[Graph]) -> Graph | None:
+    for number in item.items(each="source"):
+        return graphs[number.index(len(graphs), "graph")]
+    return None
 
 
 def _provider(item: Item) -> ProviderVersion:

@@ -67,7 +67,7 @@ def _with_weights(graph: Graph, weights: Mapping[str, Any]) -> Graph:
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise RefitError(f"the network has no weight {name!r}{hint}")
     fitting = {name: _fitting(graph.value(name), array) for name, array in weights.items()}
-    return _with_constants(graph, fitting)
+    return clone_graph(graph, fitting)
 
 
 def _fitting(value: Value, given: Any) -> Array:
@@ -75,20 +75,6 @@ def _fitting(value: Value, given: Any) -> Array:
     if type_of(array) != value.type:
         raise RefitError(f"the weight {value.name!r} is {value.type}, but got {type_of(array)}")
     return array
-
-
-def _with_constants(graph: Graph, arrays: Mapping[str, Array]) -> Graph:
-    """A copy of a graph with other arrays in some constants."""
-    copy = clone_graph(graph)
-    for value in copy.constants:
-        if value.name in arrays:
-            name = value.name
-            copy.rename(value, copy.unique_name(f"{name}_before"))
-            new = copy.add_constant(arrays[name], name)
-            new.quantization = value.quantization
-            copy.replace_uses(value, new)
-            copy.remove_constant(value)
-    return copy
 
 
 def _check_same(old: Graph, new: Graph) -> None:
@@ -126,10 +112,7 @@ def _plan(plan: Plan, graph: Graph, providers: Sequence[NamedProvider]) -> Plan:
     """A plan with the constants of another graph of the same structure."""
     inlined = expand(specialize(graph, plan.sizes)).graph
     known = {value.name: value.data for value in inlined.constants if value.data is not None}
-    new = _with_constants(
-        plan.graph,
-        {v.name: known[v.name] for v in plan.graph.constants if v.name in known},
-    )
+    new = clone_graph(plan.graph, known)
     nodes = dict(zip(plan.graph.nodes, new.nodes, strict=True))
     by_data = {id(v.data): v.name for v in plan.graph.constants}
     pack = packer(providers)

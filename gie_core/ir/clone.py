@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gie_core.ir.graph import Graph, GraphError, Value
 from gie_core.ir.op import Op
+from gie_core.ir.types import Array
 
 __all__ = ["clone_graph"]
 
 
-def clone_graph(graph: Graph) -> Graph:
+def clone_graph(graph: Graph, constants: Mapping[str, Array] | None = None) -> Graph:
     """A copy, the graphs inside its nodes included.
 
     Constants' arrays are shared, since they are read-only; ``meta`` stays behind.
+
+    Args:
+        graph: stays as it is.
+        constants: other arrays for constants, by name.
 
     Raises:
         OpError: a node lacks an operand that its op needs.
@@ -20,7 +27,10 @@ def clone_graph(graph: Graph) -> Graph:
     copy = Graph(graph.name)
     copy.metadata.update(graph.metadata)
     copies: dict[Value, Value] = {v: copy.add_input(v.name, v.type) for v in graph.inputs}
-    copies.update((v, copy.add_constant(v.data, v.name)) for v in graph.constants)
+    arrays = constants or {}
+    copies.update(
+        (v, copy.add_constant(arrays.get(v.name, v.data), v.name)) for v in graph.constants
+    )
     for node in graph.nodes:
         made = copy.add(
             _with_own_bodies(node.op),

@@ -10,14 +10,15 @@ from typing import Any
 import click
 
 from gie_core.builder.importing import Imported, ModelError
-from gie_core.builder.kernels import Kernel, Support
 from gie_core.builder.passes import PatternPass
 from gie_core.builder.report import ForeignNode, ImportReport
 from gie_core.errors import GieError
 from gie_core.ir.graph import Node
-from gie_core.ir.op import Op
 from gie_core.ir.parser import parse_graph
 from gie_core.ir.rewrite import Refusal, Replacement, Rewriter
+from gie_core.ir.types import Array
+from gie_core.kernels.candidate import Support
+from gie_core.kernels.simple import ArrayProvider
 from gie_core.ops import core_ops
 from gie_core.plugin import (
     CommandDeclaration,
@@ -26,7 +27,6 @@ from gie_core.plugin import (
     PassDeclaration,
     hookimpl,
 )
-from gie_core.runtime.target import Target
 
 
 class Importer:
@@ -72,15 +72,12 @@ class DropNeg(PatternPass):
         return inner.operands[0]
 
 
-class Kernels:
-    def supports(self, node: Node, target: Target) -> Support:
+class Kernels(ArrayProvider):
+    def accepts(self, node: Node) -> Support:
         return Support.yes() if node.op.name == "relu" else Support.no("toys only do relu")
 
-    def kernel(self, node: Node, target: Target) -> Kernel:
-        def relu(op: Op, operands: Sequence[Any]) -> tuple[Any, ...]:
-            return (operands[0].clip(0),)
-
-        return relu
+    def compute(self, node: Node, operands: Sequence[Any], out: Sequence[Array]) -> None:
+        out[0][...] = operands[0].clip(0)
 
 
 @click.command("toy-hello")

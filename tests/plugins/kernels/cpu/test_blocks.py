@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gie_kernels_cpu.blocks import collapse, regions, spans
+from gie_kernels_cpu.blocks import collapse, parts, regions, spans
 
 SHAPES = st.lists(st.integers(0, 6), max_size=4).map(tuple)
 
@@ -28,6 +28,15 @@ def test_spans_cover_everything_in_order(extent: int, step: int) -> None:
     positions = [i for part in spans(extent, step) for i in range(part.start, part.stop)]
     assert positions == list(range(extent))
     assert all(0 < part.stop - part.start <= step for part in spans(extent, step))
+
+
+@given(st.integers(0, 9), st.integers(1, 20), st.integers(1, 60))
+def test_parts_cover_every_row_once(images: int, rows: int, at_once: int) -> None:
+    count = np.zeros((images, rows), np.int64)
+    for part in parts(images, rows, at_once):
+        assert 0 < count[part].size <= at_once
+        count[part] += 1
+    assert np.all(count == 1)
 
 
 # shapes that broadcast, the merged extents

@@ -1,18 +1,19 @@
-"""Groups: the body's answers, whatever of it runs in place."""
+"""Groups: the body's answers, by every candidate of its kernel."""
 
 from __future__ import annotations
 
-from unittest import mock
+from collections.abc import Sequence
 
-import numpy as np
 import pytest
 
+from gie_core.ir.graph import Node
+from gie_core.ir.types import DType
+from gie_core.kernels.candidate import Candidate
 from gie_core.ops import core_ops
-from gie_core.runtime.target import HOST
-from gie_core.testing.kernels import check_graph, check_unsupported, relative_error
+from gie_core.runtime.target import HOST, Target
+from gie_core.testing.kernels import check_graph
 from gie_core.testing.passes import parse_with_blobs
-from gie_kernels_cpu import convolution
-from gie_kernels_cpu.program import CompiledProgram
+from gie_kernels_cpu import depthwise, im2col, pointwise_convolution, winograd
 from gie_kernels_cpu.provider import CpuProvider
 
 
@@ -45,98 +46,60 @@ X = "x[n,c,h,w]: f32"
 RELU = f"({X}) -> max(x, 0.0)"
 ADD_RELU = f"({X}, r[n,c,h,w]: f32) -> max(x + r, 0.0)"
 SCALE = f"({X}, s[c]: f32) -> x * s"
-LIKE = {"x": "f32[n, 4, 6, 7]"}
-W3, W1, WD = {"w": "f32[5, 4, 3, 3]"}, {"w": "f32[5, 4, 1, 1]"}, {"w": "f32[4, 1, 3, 3]"}
+LIKE = {"x": "f32[n, 8, 6, 7]"}
+W3, W1, WD = {"w": "f32[9, 8, 3, 3]"}, {"w": "f32[9, 8, 1, 1]"}, {"w": "f32[8, 1, 3, 3]"}
 CONV3 = "%a = conv(%x, %w) {pads = [1, 1, 1, 1]}"
 CONV1 = "%a = conv(%x, %w)"
-CONVD = "%a = conv(%x, %w) {pads = [1, 1, 1, 1], groups = 4}"
+CONVD = "%a = conv(%x, %w) {pads = [1, 1, 1, 1], groups = 8}"
+CONVT = "%a = conv_transpose(%x, %w) {strides = [2, 2]}"
 BIAS = "%a = conv(%x, %w, %b) {pads = [1, 1, 1, 1]}"
+TOLERANCE = {DType.F32: 3e-6}
 
 # name, body, inputs, constants
 GROUPS: list[tuple[str, str, dict[str, str], dict[str, str]]] = [
     ("3x3, relu", f"{CONV3} %y = {pointwise(RELU, '%a')}", LIKE, W3),
     ("1x1, relu", f"{CONV1} %y = {pointwise(RELU, '%a')}", LIKE, W1),
     ("depthwise, relu", f"{CONVD} %y = {pointwise(RELU, '%a')}", LIKE, WD),
-    ("bias, relu", f"{BIAS} %y = {pointwise(RELU, '%a')}", LIKE, W3 | {"b": "f32[5]"}),
+    ("transposed, relu", f"{CONVT} %y = {pointwise(RELU, '%a')}", LIKE, {"w": "f32[8, 3, 2, 2]"}),
+    ("bias, relu", f"{BIAS} %y = {pointwise(RELU, '%a')}", LIKE, W3 | {"b": "f32[9]"}),
     ("weight as input", f"{CONV3} %y = {pointwise(RELU, '%a')}", LIKE | W3, {}),
     (
         "residual",
         f"{CONV3} %y = {pointwise(ADD_RELU, '%a', '%r')}",
-        LIKE | {"r": "f32[n, 5, 6, 7]"},
+        LIKE | {"r": "f32[n, 9, 6, 7]"},
         W3,
     ),
     (
         "residual first",
         f"{CONV1} %y = {pointwise(ADD_RELU, '%r', '%a')}",
-        LIKE | {"r": "f32[n, 5, 6, 7]"},
+        LIKE | {"r": "f32[n, 9, 6, 7]"},
         W1,
     ),
-    ("per channel", f"{CONV3} %y = {pointwise(SCALE, '%a', '%s')}", LIKE, W3 | {"s": "f32[5]"}),
-    ("prologue", f"%p = {pointwise(RELU, '%x')} %y = conv(%p, %w)", LIKE, W1),
-    (
-        "prologue and epilogue",
-        f"%p = {pointwise(RELU, '%x')} %a = conv(%p, %w) %y = {pointwise(RELU, '%a')}",
-        LIKE,
-        W1,
-    ),
-    (
-        "prologue read by the epilogue",
-        f"%p = {pointwise(RELU, '%x')} {CONVD.replace('%x', '%p')} "
-        f"%y = {pointwise(ADD_RELU, '%a', '%p')}",
-        LIKE,
-        WD,
-    ),
-    (
-        "operand made after the kernel",
-        f"{CONVD} %p = {pointwise(RELU, '%x')} %y = {pointwise(ADD_RELU, '%a', '%p')}",
-        LIKE,
-        WD,
-    ),
-    (
-        "result read twice",
-        f"{CONV1} %y = {pointwise(ADD_RELU, '%a', '%a')}",
-        LIKE,
-        W1,
-    ),
-    (
-        "axes exchanged",
-        f"{CONV1} %y = {pointwise('(x[n,c,h,w]: f32) over [h,w,n,c] -> -x', '%a')}",
-        LIKE,
-        W1,
-    ),
-    (
-        "another type",
-        f"{CONV1} %y = {pointwise(f'({X}) -> x > 0.0', '%a')}",
-        LIKE,
-        W1,
-    ),
+    ("residual is x", f"{CONVD} %y = {pointwise(ADD_RELU, '%a', '%x')}", LIKE, WD),
+    ("per channel", f"{CONV3} %y = {pointwise(SCALE, '%a', '%s')}", LIKE, W3 | {"s": "f32[9]"}),
     (
         "two programs",
-        f"{CONV1} %b = {pointwise(RELU, '%a')} %y = {pointwise(RELU, '%b')}",
-        LIKE,
+        f"{CONV1} %b = {pointwise(RELU, '%a')} %y = {pointwise(ADD_RELU, '%b', '%r')}",
+        LIKE | {"r": "f32[n, 9, 6, 7]"},
         W1,
     ),
-    ("pool", f"%a = max_pool(%x) {{kernel = [2, 2]}} %y = {pointwise(RELU, '%a')}", LIKE, {}),
-    ("no kernel", f"%a = reduce_max(%x) {{axes = [2]}} %y = {pointwise(RELU, '%a')}", LIKE, {}),
-    (
-        "product",
-        "%a = gemm(%x, %w) %y = "
-        + pointwise("(x[n,c]: f32, b[c]: f32) -> max(x + b, 0.0)", "%a", "%b"),
-        {"x": "f32[n, 6]"},
-        {"w": "f32[6, 5]", "b": "f32[5]"},
-    ),
-    (
-        "stacked products",
-        "%a = matmul(%x, %w) %y = " + pointwise("(x[a,b,c]: f32) -> x * 0.5", "%a"),
-        {"x": "f32[2, n, 6]", "w": "f32[2, 6, 5]"},
-        {},
-    ),
 ]
+CASES = [pytest.param(*case, id=name) for name, *case in GROUPS]
 
 
-@pytest.mark.parametrize(
-    ("body", "inputs", "constants"), [g[1:] for g in GROUPS], ids=[g[0] for g in GROUPS]
-)
+class Only(CpuProvider):
+    """Offers the candidates that store something in 16 bits, or the others."""
+
+    def __init__(self, narrow: bool) -> None:
+        super().__init__()
+        self._narrow = narrow
+
+    def candidates(self, node: Node, target: Target) -> Sequence[Candidate]:
+        found = super().candidates(node, target)
+        return [c for c in found if ("f16" in c.name) == self._narrow]  # bf16 has it too
+
+
+@pytest.mark.parametrize(("body", "inputs", "constants"), CASES)
 @pytest.mark.parametrize("small", [False, True], ids=["at once", "in parts"])
 def test_group(
     body: str,
@@ -146,8 +109,16 @@ def test_group(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if small:
-        monkeypatch.setattr(convolution, "WORKSPACE", 1500)
-    check_graph(CpuProvider(), group(body, inputs, constants))
+        for module in (im2col, pointwise_convolution):
+            monkeypatch.setattr(module, "WORKSPACE", 1500)
+        monkeypatch.setattr(depthwise, "BLOCK", 100)
+        monkeypatch.setattr(winograd, "CHUNK", 10_000)
+    check_graph(Only(narrow=False), group(body, inputs, constants), tolerance=TOLERANCE)
+
+
+@pytest.mark.parametrize(("body", "inputs", "constants"), CASES[::3])
+def test_narrow_storage(body: str, inputs: dict[str, str], constants: dict[str, str]) -> None:
+    check_graph(Only(narrow=True), group(body, inputs, constants), tolerance=1.5e-2)
 
 
 @pytest.mark.parametrize("dtype", ["f16", "bf16", "f64"])
@@ -158,71 +129,45 @@ def test_types(conv: str, weight: dict[str, str], dtype: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "in_place"),
+    ("body", "constants", "reason"),
     [
-        ("3x3, relu", True),
-        ("1x1, relu", True),
-        ("depthwise, relu", True),
-        ("residual first", True),
-        ("product", True),
-        ("stacked products", True),
-        ("prologue read by the epilogue", True),
-        ("operand made after the kernel", False),
-        ("result read twice", False),
-        ("axes exchanged", False),
-        ("another type", False),
+        (f"%p = {pointwise(RELU, '%x')} %y = conv(%p, %w)", W1, "no kernel of pointwise"),
+        (f"{CONV1} %y = {pointwise(ADD_RELU, '%a', '%a')}", W1, "no program that reads"),
+        (
+            f"{CONV1} %y = {pointwise('(x[n,c,h,w]: f32) over [h,w,n,c] -> -x', '%a')}",
+            W1,
+            "%y can't be computed in place of %a",
+        ),
+        (f"{CONV1} %y = {pointwise(f'({X}) -> x > 0.0', '%a')}", W1, "can't be computed in place"),
+        (
+            f"{CONV1} %b = {pointwise(RELU, '%a')} %y = {pointwise(ADD_RELU, '%a', '%b')}",
+            W1,
+            "%a is read elsewhere too",
+        ),
+        (f"{CONV1} %y = max_pool(%a) {{kernel = [2, 2]}}", W1, "%y is no program"),
+        (f"%a = reduce_max(%x) {{axes = [2]}} %y = {pointwise(RELU, '%a')}", {}, "reduce_max"),
+        ("%y = conv(%x, %w)", W1, "no kernel with programs behind it"),
     ],
 )
-def test_what_runs_in_place(name: str, in_place: bool) -> None:
-    _, body, inputs, constants = next(g for g in GROUPS if g[0] == name)
-    run = CompiledProgram.__call__
-    with mock.patch.object(CompiledProgram, "__call__", autospec=True, side_effect=run) as calls:
-        check_graph(CpuProvider(), group(body, inputs, constants))
-    overwrites = [len(call.args) > 2 and call.args[2] is not None for call in calls.mock_calls]
-    assert overwrites
-    assert any(overwrites) == in_place
+def test_what_runs_apart(body: str, constants: dict[str, str], reason: str) -> None:
+    text = group(body, {"x": "f32[2, 8, 6, 7]"}, constants)
+    (node,) = parse_with_blobs(text, core_ops()).nodes
+    support = CpuProvider().supports(node, HOST)
+    assert not support.ok
+    assert reason in support.reason
+
+
+def test_group_of_unknown_shape() -> None:
+    text = group(f"{CONV3} %y = {pointwise(RELU, '%a')}", LIKE, W3)
+    (node,) = parse_with_blobs(text, core_ops()).nodes
+    support = CpuProvider().supports(node, HOST)
+    assert support.reason == "the shape of %x is not known before it runs"
 
 
 def test_constants_are_packed_through_the_group() -> None:
-    text = group(f"{CONV3} %y = {pointwise(RELU, '%a')}", {"x": "f32[1, 4, 6, 7]"}, W3)
-    graph = parse_with_blobs(text, core_ops())
-    (node,) = graph.nodes
-    kernel = CpuProvider().kernel(node, HOST)
-    x = np.random.default_rng(0).standard_normal((1, 4, 6, 7), dtype=np.float32)
-    weight = graph.constants[0].data
-    assert weight is not None
-    (right,) = kernel(node.op, [x, weight])
-    (answer,) = kernel(node.op, [x, np.full_like(weight, np.nan)])  # only its shape is looked at
-    assert relative_error(answer, right) == 0
-
-
-def test_body_without_a_kernel() -> None:
-    body = (
-        'graph b { input %x: f32[2] %y: f32[2] = foreign(%x) {domain = "a", op = "Odd"} return %y }'
-    )
-    check_unsupported(
-        CpuProvider(),
-        f'group(%x) {{kind = "k", body = {body}}}',
-        {"x": "f32[2]"},
-        match="%y in the body: foreign has no kernel here",
-    )
-
-
-def test_body_of_references_only() -> None:
-    body = "graph b { input %x: f32[2] %y = reduce_max(%x) return %y }"
-    check_unsupported(
-        CpuProvider(),
-        f'group(%x) {{kind = "k", body = {body}}}',
-        {"x": "f32[2]"},
-        match="no node of the body has a kernel here",
-    )
-
-
-def test_body_with_symbolic_attributes() -> None:
-    body = "graph b { input %x: f32[n] %y = expand(%x) {shape = [2, n]} return %y }"
-    check_unsupported(
-        CpuProvider(),
-        f'group(%x) {{kind = "k", body = {body}}}',
-        {"x": "f32[n]"},
-        match="%y in the body has symbolic attributes",
-    )
+    text = group(f"{CONV3} %y = {pointwise(RELU, '%a')}", {"x": "f32[1, 8, 6, 7]"}, W3)
+    (node,) = parse_with_blobs(text, core_ops()).nodes
+    for candidate in CpuProvider().candidates(node, HOST):
+        assert candidate.operands[1] is None
+        (packed,) = CpuProvider().prepack(node, candidate.name)
+        assert packed.size >= 9 * 8 * 9

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from gie_core.builder.kernels import KernelError
 from gie_core.ops import core_ops
 from gie_core.ops.conv import Conv
 from gie_core.runtime.target import HOST, Target
@@ -40,13 +39,19 @@ def test_another_target() -> None:
 
 
 def test_reasons_of_all_methods_are_given() -> None:
-    provider = CpuProvider({Conv: METHODS[Conv][:2]})
+    provider = CpuProvider({Conv: dict(list(METHODS[Conv].items())[:2])})
     inputs = {"x": "f32[1, 2, 4, 4]", "w": "f32[2, 2, 3, 3]"}
     check_unsupported(provider, "conv(%x, %w)", inputs, match="1×1; a group has more than one")
 
 
-def test_kernel_of_an_unsupported_node() -> None:
-    text = graph_text("concat(%x) {axis = 0}", {"x": "f32[2]"})
-    (node,) = parse_with_blobs(text, core_ops()).nodes
-    with pytest.raises(KernelError, match="no kernel for concat: "):
-        CpuProvider().kernel(node, HOST)
+def test_unknown_shapes() -> None:
+    match = "the shape of %x is not known before it runs"
+    check_unsupported(CpuProvider(), "relu(%x)", {"x": "f32[n]"}, match=match)
+
+
+def test_names_tell_the_method() -> None:
+    inputs, constants = {"x": "f32[1, 9, 6, 6]"}, {"w": "f32[8, 9, 3, 3]"}
+    (node,) = parse_with_blobs(graph_text("conv(%x, %w)", inputs, constants), core_ops()).nodes
+    found = {candidate.name for candidate in CpuProvider().candidates(node, HOST)}
+    methods = {"winograd 4x4", "winograd 2x2", "shifted", "im2col"}
+    assert {f"{method} {order}" for method in methods for order in ("NCHW", "NHWC")} <= found

@@ -166,21 +166,20 @@ class ConvolutionMethod(Method):
             return []
         geometry, variant = self._parse(node, candidate)
         x, weight, bias = padded(memory.operands, 3)
-        constants = list(memory.constants)
-        fixed = constants.pop(0) if weight is None else None
-        bias = constants.pop(0) if constants else bias
+        constants = iter(memory.constants)
+        packed = next(constants) if weight is None else self.pack(geometry, variant, weight)
+        bias = next(constants, bias)
         calls: list[Call] = []
-        unpacks = fixed is None or fixed.dtype != geometry.wide
+        unpacks = weight is not None or packed.dtype != geometry.wide
         pieces = self._pieces(geometry, variant, unpacks)
         scratch = carve(memory.workspace, *pieces) if pieces else []
         if unpacks:
-            source = self.pack(geometry, variant, weight) if fixed is None else fixed
-            fixed = scratch.pop(0)
-            calls.append(partial(np.copyto, fixed, source))
+            calls.append(partial(np.copyto, scratch[0], packed))
+            packed = scratch.pop(0)
         own = geometry.dtype.numpy
         wide = scratch.pop(0) if y.dtype != geometry.wide else None
         output = Output(y, own, epilogue, wide, variant.target)
-        job = Job(geometry, variant, x, fixed, bias, output, scratch)
+        job = Job(geometry, variant, x, packed, bias, output, scratch)
         calls += self.calls(job)
         return [in_order(calls)]
 

@@ -51,6 +51,16 @@ class _Fused:
     node: Node
     programs: tuple[tuple[Node, int], ...]
 
+    def others(self) -> list[Value]:
+        """What the programs read besides, each once."""
+        found = [
+            value
+            for program, position in self.programs
+            for number, value in enumerate(program.operands)
+            if number != position and value is not None
+        ]
+        return list(dict.fromkeys(found))
+
 
 class FusedGroup(Method):
     """A body of one node whose kernel fuses, and pointwise nodes one after the other behind it.
@@ -79,7 +89,10 @@ class FusedGroup(Method):
     def prepack(self, node: Node, candidate: str, constants: Constants) -> Sequence[Array]:
         fused = self._checked(node)
         method, name = find_method(self._methods(fused.node), candidate)
-        return method.prepack(fused.node, name, _through(node, constants))
+        known = _through(node, constants)
+        own = (known(value) for value in fused.others())
+        packed = method.prepack(fused.node, name, known)
+        return [*(array for array in own if array is not None), *packed]
 
     def bind(
         self, node: Node, candidate: str, memory: Memory, epilogue: Epilogue | None = None
@@ -90,10 +103,14 @@ class FusedGroup(Method):
         scratch = self._scratch(fused)
         kernel = len(memory.workspace) - workspace_size(scratch)
         programs = carve(memory.workspace[kernel:], scratch)[0]
+        constants = iter(memory.constants)
+        for value in fused.others():
+            if arrays[value] is None:
+                arrays[value] = next(constants)
         inner = Memory(
             tuple(None if value is None else arrays[value] for value in fused.node.operands),
             memory.results,
-            memory.constants,
+            tuple(constants),
             memory.workspace[:kernel],
         )
         epilogues = [
@@ -112,15 +129,12 @@ class FusedGroup(Method):
         """A candidate of the first node as one of the whole group."""
         (result,) = inner.results
         formats: dict[Value, Format | None] = {}
-        for program, position in fused.programs:
-            for number, value in enumerate(program.operands):
-                if number != position and value is not None:
-                    same = value.tensor.shape == node.result.tensor.shape
-                    formats[value] = (
-                        Format(value.tensor.dtype, result.order, Strides.PITCHED)
-                        if same
-                        else row_major(value.tensor, Strides.ANY)
-                    )
+        for value in fused.others():
+            type_ = value.tensor
+            if known(value) is None:
+                formats[value] = row_major(type_, Strides.ANY)
+                if type_.shape == node.result.tensor.shape:
+                    formats[value] = Format(type_.dtype, result.order, Strides.PITCHED)
         for value, format_ in zip(fused.node.operands, inner.operands, strict=True):
             if value is not None:
                 formats[value] = format_
@@ -168,10 +182,10 @@ class FusedGroup(Method):
             value = other.result
         if body.outputs != (value,):
             return "the last program's result is not the group's only one"
-        given = {v for program, _ in programs for v in program.operands}
-        if given & set(first.operands[1:]):
+        fused = _Fused(first, tuple(programs))
+        if set(fused.others()) & set(first.operands[1:]):
             return "a weight is read by a program too"
-        return _Fused(first, tuple(programs))
+        return fused
 
 
 _BYTE = np.dtype(np.uint8)

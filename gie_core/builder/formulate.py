@@ -30,6 +30,10 @@ class Prices(Protocol):
         """
         ...
 
+    def cost(self, nanoseconds: int, way: Kernel) -> int:
+        """What the strategy minimizes, for a kernel that takes so long."""
+        ...
+
     def kernel_error(self, way: Kernel) -> float:
         """σ² that a kernel adds to the relative error of the outputs."""
         ...
@@ -182,24 +186,25 @@ class _Formulator:
         option = Option(
             key=key,
             covers=frozenset(way.piece.covers),
-            time=time,
+            time=self._prices.cost(time, way),
             reads=tuple(dict.fromkeys(reads)),
             writes=tuple(writes),
             workspace=way.candidate.workspace,
             error=self._prices.kernel_error(way),
             excludes=frozenset(excludes),
         )
-        self._add(option, way)
+        self._add(option, way, time)
         for each, slower in variants:
             self._add(
                 replace(
                     option,
                     key=f"{key} slice {each.group}",
-                    time=slower,
+                    time=self._prices.cost(slower, way),
                     needs=frozenset({each.group}),
                     excludes=frozenset(excludes - {each.group}),
                 ),
                 way,
+                slower,
             )
 
     def _view(self, view: View) -> None:
@@ -396,10 +401,10 @@ class _Formulator:
                 return number
         return None
 
-    def _add(self, option: Option, meaning: Meaning) -> None:
+    def _add(self, option: Option, meaning: Meaning, nanoseconds: int = 0) -> None:
         self._options.append(option)
         self._found.meaning[option.key] = meaning
-        self._found.times[option.key] = option.time
+        self._found.times[option.key] = nanoseconds
 
 
 def decisions_of(

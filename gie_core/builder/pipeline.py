@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import inspect
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+from gie_core.builder.accuracy import Accuracy, storage_types
 from gie_core.builder.environment import host_environment
 from gie_core.builder.importing import import_model
 from gie_core.builder.passes import Pass, PassError, run_passes, sort_passes
@@ -21,8 +22,8 @@ from gie_core.builder.whole import PlanTimer
 from gie_core.engine.engine import Engine
 from gie_core.engine.file import Package, ProviderVersion
 from gie_core.engine.plan import Plan
-from gie_core.executors import HostMaker
 from gie_core.errors import GieError
+from gie_core.executors import HostMaker
 from gie_core.ir.clone import clone_graph
 from gie_core.ir.graph import Graph
 from gie_core.kernels.provider import NamedProvider
@@ -55,6 +56,10 @@ def build(
     *,
     target: str = "auto",
     shapes: Shapes | None = None,
+    precision: Collection[str] = ("fp32",),
+    max_error: float = 1e-2,
+    calibration: Mapping[str, Any] | None = None,
+    prefer: Literal["time", "memory"] = "time",
     workspace: int | None = None,
     timing: bool | TunerOptions = False,
     timing_cache: str | os.PathLike[str] | None = None,
@@ -76,6 +81,12 @@ def build(
         shapes: of the inputs, by name, or several such dicts: a plan is made for each. At
             other sizes an engine runs too, by a plan that is made when they first come. Not
             needed where all shapes are known.
+        precision: how values of type f32 may be stored: "fp32", "fp16", "bf16". Kernels compute
+            in f32 all the same. More than "fp32" needs timing, which checks kernels too.
+        max_error: relative error, in the Frobenius norm, that reduced precision may bring into
+            each output. The engine is measured, and planned again until it keeps to it.
+        calibration: inputs by name to measure errors with; made-up ones serve without.
+        prefer: what to save: time, or bytes of weights and values.
         workspace: bytes of scratch memory that a kernel may need.
         timing: time the candidates of every node and the best plans as a whole; otherwise the
             cost model decides. ``TunerOptions`` say how long that may take.
@@ -104,13 +115,24 @@ def build(
         progress("optimizing")
         report.passes = optimize(graph, host, observe)
     progress("choosing kernels")
+    accuracy = Accuracy(storage_types(precision), max_error, calibration, prefer == "memory")
+    if accuracy.storage and calibration is None:
+        report.notes.append("no calibration data is given: errors are measured on made-up inputs")
+    timing = timing or bool(accuracy.storage)
     providers = kernel_providers(host, goal)
     check_runnable(graph, goal, providers)
     plans: list[Plan] = []
     with _clocks(goal, timing, timing_cache, workspace, watch) as clocks:
         for sizes in _profiles(graph, shapes, report):
             planned = plan_graph(
-                graph, sizes, goal, providers, workspace=workspace, clocks=clocks, pins=pins
+                graph,
+                sizes,
+                goal,
+                providers,
+                workspace=workspace,
+                clocks=clocks,
+                pins=pins,
+                accuracy=accuracy,
             )
             plans.append(planned.plan)
             report.plans.append(planned.record)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+from gie_core.builder.accuracy import Accuracy, BudgetedPrices, ErrorModel, calibration_inputs
 from gie_core.builder.expand import Piece, expand
 from gie_core.builder.formulate import Formulation, decisions_of, formulate, key_of
 from gie_core.builder.pins import pinned
-from gie_core.builder.prices import JobList, ModelPrices, TimedPrices
+from gie_core.builder.prices import JobList, Key, ModelPrices, TimedPrices
 from gie_core.builder.report import (
     Alternative,
     KernelChoice,
@@ -16,10 +18,11 @@ from gie_core.builder.report import (
     StepRecord,
     StorageRecord,
 )
-from gie_core.builder.strategy import Solution, solve
+from gie_core.builder.strategy import Solution, StrategyError, solve
+from gie_core.builder.timing_cache import Timing
 from gie_core.builder.tuner import Tuner
 from gie_core.builder.ways import Kernel, View, Ways, find_ways
-from gie_core.builder.whole import PlanTimer
+from gie_core.builder.whole import PlanTimer, seeded_inputs
 from gie_core.engine.assemble import Decisions, assemble
 from gie_core.engine.plan import Kind, Plan, Region
 from gie_core.engine.schedule import makespan, timeline
@@ -38,6 +41,8 @@ RIVALS = 4
 """Best solutions of the strategy that are timed as whole plans."""
 STREAMS = 2
 """Streams that the best solution is tried on, too."""
+TIGHTENINGS, TIGHTER = 8, 0.7
+"""How often the error budget is tightened, and how much below what would just do."""
 GAIN = 0.95
 """Part of the serial time that a plan on several streams must promise to stay below."""
 
@@ -68,6 +73,7 @@ def plan_graph(
     workspace: int | None = None,
     clocks: Clocks | None = None,
     pins: Mapping[str, str] | None = None,
+    accuracy: Accuracy | None = None,
 ) -> Planned:
     """Plan a graph for inputs of some sizes.
 
@@ -80,29 +86,101 @@ def plan_graph(
         clocks: time the candidates, and the best plans as a whole; without, the cost model
             decides.
         pins: by node, as ``--pin``: see ``pinned``.
+        accuracy: what reduced precision is allowed; needs ``clocks``, which check kernels.
 
     Raises:
         KernelError: nobody runs some node.
         StrategyError: no choice of kernels keeps the limits.
     """
-    ways = pinned(find_ways(expand(_static(graph, sizes)), target, providers), pins or {})
-    prices = ModelPrices(target)
-    if clocks is not None:
-        prices = _measured(ways, target, clocks.kernels, workspace)
+    accuracy = accuracy or Accuracy()
+    expanded = expand(_static(graph, sizes))
+    ways = pinned(find_ways(expanded, target, providers, accuracy.storage), pins or {})
+    if clocks is None:
+        formulation = formulate(ways, ModelPrices(target), workspace)
+        (solution,) = solve(formulation.problem)
+        rival = _Rival.of(formulation, solution, providers, sizes)
+        record = _record(rival.plan, rival.decisions)
+        return Planned(rival.plan, record, _choices(formulation, rival, ModelPrices(target)))
+    timings = _measured(ways, target, clocks.kernels, workspace)
+    if accuracy.storage:
+        return _within_budget(ways, timings, accuracy, clocks, providers, target, workspace, sizes)
+    prices = TimedPrices(target, timings)
     formulation = formulate(ways, prices, workspace)
-    solutions = solve(formulation.problem, 1 if clocks is None else RIVALS)
-    rivals = [_Rival.of(formulation, solution, providers, sizes) for solution in solutions]
-    times: list[int] = []
-    if clocks is not None:
-        if (parallel := rivals[0].on_streams(providers)) is not None:
-            rivals.append(parallel)
-        times = clocks.plans.times([rival.plan for rival in rivals], providers)
-    best = min(range(len(rivals)), key=lambda n: times[n] if times else n)
-    record = _record(rivals[best].plan, rivals[best].decisions)
-    if times:
-        others = tuple(t for n, t in enumerate(times) if n != best)
-        record = replace(record, measured=times[best], rivals=others)
+    rivals = [
+        _Rival.of(formulation, solution, providers, sizes)
+        for solution in solve(formulation.problem, RIVALS)
+    ]
+    return _fastest(formulation, rivals, prices, clocks, providers)
+
+
+def _fastest(
+    formulation: Formulation,
+    rivals: Sequence[_Rival],
+    prices: TimedPrices,
+    clocks: Clocks,
+    providers: Sequence[NamedProvider],
+) -> Planned:
+    """The plan that takes the least time as a whole."""
+    parallel = rivals[0].on_streams(providers)
+    rivals = [*rivals, *([parallel] if parallel else [])]
+    times = clocks.plans.times([rival.plan for rival in rivals], providers)
+    best = min(range(len(rivals)), key=lambda n: times[n])
+    record = replace(
+        _record(rivals[best].plan, rivals[best].decisions),
+        measured=times[best],
+        rivals=tuple(t for n, t in enumerate(times) if n != best),
+    )
     return Planned(rivals[best].plan, record, _choices(formulation, rivals[best], prices))
+
+
+def _within_budget(
+    ways: Ways,
+    timings: Mapping[Key, Timing],
+    accuracy: Accuracy,
+    clocks: Clocks,
+    providers: Sequence[NamedProvider],
+    target: Target,
+    workspace: int | None,
+    sizes: Mapping[str, int],
+) -> Planned:
+    """The best plan whose measured error is within the budget.
+
+    The strategy keeps a budget of predicted errors; if the error of the whole, as measured, is
+    larger than allowed, that budget is tightened and the strategy asked again.
+    """
+    inputs = _calibration(ways.expanded.graph, accuracy)
+    errors = ErrorModel(ways.expanded, inputs, providers, target)
+    prices = BudgetedPrices(target, timings, errors, providers, accuracy.memory)
+    budget = accuracy.max_error
+    for _ in range(TIGHTENINGS):
+        formulation = formulate(ways, prices, workspace, budget)
+        rivals: list[_Rival] = []
+        worst = 0.0
+        for solution in solve(formulation.problem, 1 if accuracy.memory else RIVALS):
+            rival = _Rival.of(formulation, solution, providers, sizes)
+            error = errors.error_of(rival.plan, providers)
+            if error <= accuracy.max_error:
+                rivals.append(replace(rival, error=error))
+            worst = max(worst, error)
+        if rivals:
+            planned = _fastest(formulation, rivals, prices, clocks, providers)
+            error = errors.error_of(planned.plan, providers)
+            record = replace(planned.record, error=error, budget=accuracy.max_error)
+            return replace(planned, record=record)
+        budget *= TIGHTER * accuracy.max_error / worst
+    raise StrategyError(
+        f"no choice of kernels keeps the error within {accuracy.max_error:g}; the best one "
+        f"found has {worst:.2g}: allow more, or fewer precisions"
+    )
+
+
+def _calibration(graph: Graph, accuracy: Accuracy) -> list[Any]:
+    if accuracy.calibration is not None:
+        return calibration_inputs(graph, accuracy.calibration)
+    inputs = seeded_inputs(graph)
+    if inputs is None:
+        raise GieError("reduced precision needs calibration data: some input is no tensor")
+    return inputs
 
 
 @dataclass(frozen=True)
@@ -113,6 +191,7 @@ class _Rival:
     decisions: Decisions
     solution: Solution
     keys: Mapping[Node, str]
+    error: float | None = None
 
     @staticmethod
     def of(
@@ -155,12 +234,12 @@ def _static(graph: Graph, sizes: Mapping[str, int]) -> Graph:
         ) from None
 
 
-def _measured(ways: Ways, target: Target, tuner: Tuner, workspace: int | None) -> TimedPrices:
-    """The prices of all ways that could be chosen, as the tuner measures them."""
+def _measured(ways: Ways, target: Target, tuner: Tuner, workspace: int | None) -> dict[Key, Timing]:
+    """The timings of all ways that could be chosen."""
     wanted = JobList(target)
     formulate(ways, wanted, workspace)
     timings = tuner.tune(list(wanted.jobs.values()))
-    return TimedPrices(target, dict(zip(wanted.jobs, timings, strict=True)))
+    return dict(zip(wanted.jobs, timings, strict=True))
 
 
 def _record(plan: Plan, decisions: Decisions) -> PlanRecord:

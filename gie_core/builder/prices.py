@@ -12,10 +12,10 @@ from gie_core.ir.graph import Value
 from gie_core.kernels.format import Layout
 from gie_core.runtime.target import Target
 
-__all__ = ["JobList", "ModelPrices", "TimedPrices"]
+__all__ = ["JobList", "Key", "ModelPrices", "TimedPrices"]
 
 Layouts = tuple[Layout | None, ...]
-_Key = tuple[Kernel, Layouts, Layouts]
+Key = tuple[Kernel, Layouts, Layouts]
 
 
 class ModelPrices:
@@ -28,6 +28,10 @@ class ModelPrices:
         self, way: Kernel, operands: Sequence[Layout | None], results: Sequence[Layout]
     ) -> int | None:
         return predict(way.candidate.work, self._target)
+
+    def cost(self, nanoseconds: int, way: Kernel) -> int:
+        """What the strategy minimizes, for a kernel that takes so long: the time itself."""
+        return nanoseconds
 
     def kernel_error(self, way: Kernel) -> float:
         return 0.0
@@ -44,7 +48,7 @@ class JobList(ModelPrices):
 
     def __init__(self, target: Target) -> None:
         super().__init__(target)
-        self.jobs: dict[_Key, Job] = {}
+        self.jobs: dict[Key, Job] = {}
 
     def kernel(
         self, way: Kernel, operands: Sequence[Layout | None], results: Sequence[Layout]
@@ -63,7 +67,7 @@ class TimedPrices(ModelPrices):
         timings: of everything that ``JobList`` listed.
     """
 
-    def __init__(self, target: Target, timings: Mapping[_Key, Timing]) -> None:
+    def __init__(self, target: Target, timings: Mapping[Key, Timing]) -> None:
         super().__init__(target)
         self.timings = timings
 

@@ -9,8 +9,10 @@ import numpy as np
 
 from gie_core.builder.environment import Environment
 from gie_core.builder.timing_cache import Timing, TimingCache, entry_key
-from gie_core.engine.plan import Plan, Region
-from gie_core.ir.types import DType, TensorType
+from gie_core.engine.plan import Plan
+from gie_core.ir.graph import Graph
+from gie_core.ir.specialize import is_static_type
+from gie_core.ir.types import Array, DType
 from gie_core.kernels.provider import NamedProvider
 from gie_core.runtime.context import HostContext
 
@@ -47,7 +49,7 @@ def _time(plans: Sequence[Plan], providers: Sequence[NamedProvider]) -> list[lis
 
     Plans that can't be run on made-up inputs take 1 each, so that the first one wins.
     """
-    inputs = seeded_inputs(plans[0])
+    inputs = seeded_inputs(plans[0].graph)
     if inputs is None:
         return [[1] for _ in plans]
     contexts = [HostContext(plan, providers) for plan in plans]
@@ -79,18 +81,15 @@ def _signature(plan: Plan) -> str:
     return "\n".join(["plan", str(plan.graph), *steps, str(plan.storages)])
 
 
-def seeded_inputs(plan: Plan, seed: int = 0) -> list[np.ndarray] | None:
-    """Made-up inputs: normal numbers, small whole ones; ``None`` if some input is no tensor."""
+def seeded_inputs(graph: Graph, seed: int = 0) -> list[Array] | None:
+    """Made-up inputs: normal numbers, small whole ones; ``None`` if some input can't be."""
     rng = np.random.default_rng(seed)
-    arrays: list[np.ndarray] = []
-    for value, place in zip(plan.graph.inputs, plan.inputs, strict=True):
-        if not isinstance(place, Region) or not isinstance(value.type, TensorType):
-            return None
-        arrays.append(_array(value.tensor.dtype, value.tensor.dims, rng))
-    return arrays
+    if not all(is_static_type(value.type) for value in graph.inputs):
+        return None
+    return [_array(v.tensor.dtype, v.tensor.dims, rng) for v in graph.inputs]
 
 
-def _array(dtype: DType, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+def _array(dtype: DType, shape: Sequence[int], rng: np.random.Generator) -> Array:
     if dtype is DType.BOOL:
         return rng.integers(0, 2, shape).astype(np.bool_)
     if dtype.is_integer:

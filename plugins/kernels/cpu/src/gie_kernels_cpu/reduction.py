@@ -34,7 +34,7 @@ from gie_kernels_cpu.kernel import (
 )
 from gie_kernels_cpu.launches import Call, in_order
 
-__all__ = ["RowSums", "TrailingSum"]
+__all__ = ["LONGEST", "RowSums", "TrailingSum"]
 
 LONGEST = 4096
 """Elements of a row from which on NumPy's pairwise sum is as fast, and more precise."""

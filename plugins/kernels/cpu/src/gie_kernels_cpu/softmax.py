@@ -29,6 +29,7 @@ from gie_kernels_cpu.kernel import (
     workspace_size,
 )
 from gie_kernels_cpu.launches import Call, in_order
+from gie_kernels_cpu.reduction import LONGEST
 
 __all__ = ["RowSoftmax"]
 
@@ -77,7 +78,11 @@ def _rows_calls(x: Array, y: Array, scratch: Sequence[Array]) -> Iterator[Call]:
     yield partial(np.max, x, axis=-1, keepdims=True, out=peaks, initial=-np.inf)
     yield partial(np.subtract, x, peaks, out=wide)
     yield partial(np.exp, wide, out=wide)
-    yield partial(np.sum, wide, axis=-1, keepdims=True, out=peaks)
+    if wide.strides[-1] == wide.itemsize and wide.shape[-1] <= LONGEST:
+        ones = np.ones(wide.shape[-1], wide.dtype)
+        yield partial(np.matmul, wide, ones, out=peaks[..., 0])
+    else:
+        yield partial(np.sum, wide, axis=-1, keepdims=True, out=peaks)
     yield partial(np.divide, wide, peaks, out=y, casting="unsafe")
 
 

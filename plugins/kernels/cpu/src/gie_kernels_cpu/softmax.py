@@ -78,8 +78,9 @@ def _rows_calls(x: Array, y: Array, scratch: Sequence[Array]) -> Iterator[Call]:
     yield partial(np.max, x, axis=-1, keepdims=True, out=peaks, initial=-np.inf)
     yield partial(np.subtract, x, peaks, out=wide)
     yield partial(np.exp, wide, out=wide)
-    if wide.strides[-1] == wide.itemsize and wide.shape[-1] <= LONGEST:
-        ones = np.ones(wide.shape[-1], wide.dtype)
+    length = x.size // max(1, peaks.size)
+    if wide.strides[-1] == wide.itemsize and length <= LONGEST:
+        ones = np.ones(length, wide.dtype)
         yield partial(np.matmul, wide, ones, out=peaks[..., 0])
     else:
         yield partial(np.sum, wide, axis=-1, keepdims=True, out=peaks)

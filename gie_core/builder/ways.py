@@ -200,6 +200,8 @@ class _Finder:
             allowed = {own} | (self._storage if own is DType.F32 else set())
             if format_.dtype not in allowed:
                 return f"storing %{value.name} as {format_.dtype} is not allowed"
+        if candidate.packed is not None and candidate.packed not in self._storage:
+            return f"storing constants as {candidate.packed} is not allowed"
         return ""
 
     def _function(self, piece: Piece) -> None:

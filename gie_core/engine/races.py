@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from gie_core.engine.plan import ALIGNMENT, Kind, Place, Region, Slot, Step, Storage
 from gie_core.ir.graph import Node, Value
 
-__all__ = ["Race", "check_plan"]
+__all__ = ["Race", "find_races"]
 
 Ints = NDArray[np.int64]
 
@@ -51,7 +51,7 @@ class Race:
         return self.message
 
 
-def check_plan(
+def find_races(
     steps: Sequence[Step],
     storages: Sequence[Storage],
     *,

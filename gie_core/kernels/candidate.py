@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from gie_core.ir.types import DType
 from gie_core.kernels.format import Format
 
 __all__ = ["Candidate", "Support", "Work"]
@@ -69,6 +70,7 @@ class Candidate:
         workspace: bytes of scratch memory while it runs, contents undefined.
         work: what it has to do.
         deterministic: the same operands give the same bits.
+        packed: the element type that ``prepack`` rounds f32 constants to, if it is a narrower one.
         in_place: pairs (result, operand): the result may have the very memory of the operand
             (same layout); it is written after the operand was read.
     """
@@ -79,4 +81,5 @@ class Candidate:
     workspace: int = 0
     work: Work = field(default_factory=Work)
     deterministic: bool = True
+    packed: DType | None = None
     in_place: tuple[tuple[int, int], ...] = ()

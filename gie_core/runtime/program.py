@@ -28,6 +28,9 @@ Tap = Callable[[Step, tuple[Any, ...]], None]
 """Called after a step with its results, which are only valid until it returns."""
 
 
+_NOTHING = np.empty(0, np.uint8)
+
+
 class Program:
     """Every step of a plan as functions without arguments.
 
@@ -168,7 +171,7 @@ class Program:
             operands=tuple(None if p is None else self._read_only(p) for p in step.operands),
             results=tuple(self.value(p) for p in step.results),
             constants=tuple(self._plan.weights[number] for number in step.constants),
-            workspace=None if step.workspace is None else self.value(step.workspace),
+            workspace=_NOTHING if step.workspace is None else self.value(step.workspace),
         )
         what = f"at {step.node}, bind() of the kernel provider {owner.name!r}"
         with blame(owner.plugin, what):

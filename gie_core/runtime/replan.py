@@ -107,4 +107,5 @@ def _is_plain(node: Node, candidate: Candidate) -> bool:
     """Whether a candidate stores every value in the value's own type."""
     pairs = [*zip(node.operands, candidate.operands, strict=True)]
     pairs += [*zip(node.results, candidate.results, strict=True)]
-    return all(v is None or f is None or f.dtype is v.tensor.dtype for v, f in pairs)
+    own = all(v is None or f is None or f.dtype is v.tensor.dtype for v, f in pairs)
+    return own and candidate.packed is None

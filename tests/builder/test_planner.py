@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gie_core.builder.pipeline import optimize
 from gie_core.builder.planner import plan_graph
 from gie_core.builder.profiles import profile_sizes
-from gie_core.engine.races import check_plan
+from gie_core.engine.races import find_races
 from gie_core.ir.graph import Graph
 from gie_core.ir.types import Array
 from gie_core.kernels.provider import NamedProvider
@@ -38,7 +38,7 @@ def test_a_plan_gives_what_the_references_give(graph: Graph, seed: int) -> None:
     sizes = bind_inputs(graph, inputs)
     planned = plan_graph(graph, sizes, HOST, REFERENCE)
     plan = planned.plan
-    assert not check_plan(plan.steps, plan.storages)
+    assert not find_races(plan.steps, plan.storages)
     assert planned.record.arena >= planned.record.lower_bound
     context = HostContext(plan, REFERENCE)
     for _ in range(2):
@@ -54,5 +54,5 @@ def test_sizes_that_nobody_planned_for_run_too(graph: Graph, seed: int) -> None:
     for _ in range(2):
         inputs = random_inputs(graph, rng)
         context = executor.context(bind_inputs(graph, inputs))
-        assert not check_plan(context.plan.steps, context.plan.storages)
+        assert not find_races(context.plan.steps, context.plan.storages)
         assert_equal(context.run(inputs), run_graph(graph, inputs))

@@ -16,7 +16,7 @@ from gie_core.builder.strategy import solve
 from gie_core.builder.ways import find_ways
 from gie_core.engine.assemble import Decisions, assemble
 from gie_core.engine.plan import Kind, Plan, Region
-from gie_core.engine.races import check_plan
+from gie_core.engine.races import find_races
 from gie_core.ir.graph import Graph
 from gie_core.ir.parser import parse_graph
 from gie_core.ir.specialize import specialize
@@ -51,7 +51,7 @@ def test_any_number_of_streams_gives_the_same(graph: Graph, streams: int, seed: 
     sizes = bind_inputs(graph, inputs)
     decisions = replace(decide(specialize(graph, sizes)), streams=streams)
     plan = assemble(decisions, packer(PROVIDERS))
-    assert not check_plan(plan.steps, plan.storages)
+    assert not find_races(plan.steps, plan.storages)
     context = HostContext(plan, PROVIDERS)
     for _ in range(3):
         given = random_inputs(graph, rng, sizes)

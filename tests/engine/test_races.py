@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gie_core.engine.plan import Kind, Place, Region, Slot, Step, Storage
-from gie_core.engine.races import check_plan
+from gie_core.engine.races import find_races
 from gie_core.engine.schedule import assign_streams, dependencies
 from gie_core.engine.storage import place
 from gie_core.ir.graph import Graph, Value
@@ -283,7 +283,7 @@ def goes_well(case: Case, rng: random.Random, trials: int = 8) -> bool:
 
 
 def check(case: Case) -> list[str]:
-    races = check_plan(case.steps, case.storages, arena=case.arena, kept=case.kept)
+    races = find_races(case.steps, case.storages, arena=case.arena, kept=case.kept)
     return [str(race).replace(" = foreign", "") for race in races]
 
 

@@ -203,6 +203,7 @@ class ConvolutionMethod(Method):
             results=(y,),
             workspace=workspace_size(*self._pieces(geometry, variant, unpacks)),
             work=self.work(geometry, variant),
+            packed=variant.weights,
         )
 
     def _pieces(self, geometry: Geometry, variant: Variant, unpacks: bool) -> tuple[Piece, ...]:

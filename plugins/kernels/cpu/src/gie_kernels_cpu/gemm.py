@@ -81,11 +81,16 @@ class _Product:
         return wide_dtype(a.dtype.numpy)
 
     @property
-    def _weights(self) -> np.dtype[Any]:
-        """How a constant b is packed."""
+    def narrow(self) -> DType | None:
+        """What a constant b is rounded to, if it is."""
         b, words = self.types[1], self.candidate.removesuffix(" weights").split()
         is_narrow = b is not None and b.rank == 2 and words[-1] in ("f16", "bf16")
-        return DType.of(words[-1]).numpy if is_narrow else self._wide
+        return DType.of(words[-1]) if is_narrow and self.packed[1] else None
+
+    @property
+    def _weights(self) -> np.dtype[Any]:
+        """How a constant b is packed."""
+        return self._wide if self.narrow is None else self.narrow.numpy
 
     def stored(self, type_: TensorType) -> DType:
         """How an operand or the result is stored."""
@@ -207,6 +212,7 @@ class _Products(Method):
                     (result,),
                     workspace=workspace_size(*product.pieces.values()),
                     work=_work(node, product.form),
+                    packed=product.narrow,
                 )
             )
         return found

@@ -14,7 +14,6 @@ from gie_core.ir.parser import parse_graph
 from gie_core.ir.text import blobs, format_graph
 from gie_core.ir.types import Array, DType
 from gie_core.ir.verify import verify
-from gie_core.kernels.candidate import Candidate
 from gie_core.ops.run import run_graph
 from gie_core.testing.comparing import Tolerance, compare, tolerance_of
 
@@ -70,19 +69,19 @@ class Judge:
         self._known: dict[tuple[bytes, ...], list[Array]] = {}
 
     def judge(
-        self, operands: Sequence[Array | None], answers: Sequence[Array], candidate: Candidate
+        self, operands: Sequence[Array | None], answers: Sequence[Array], stored: Sequence[DType]
     ) -> None:
         """Compare answers with the right ones.
 
         Args:
             operands: what the node has read, ``None`` for absent ones.
             answers: in the type they were stored in.
-            candidate: says how operands and results are stored.
+            stored: the types whose rounding the answers may show.
 
         Raises:
             AssertionError: a result is wrong.
         """
-        tolerance = _tolerance(self.node, candidate, self.tolerance)
+        tolerance = max((tolerance_of(dtype, self.tolerance) for dtype in stored), default=0.0)
         right = self._answers(operands)
         for value, answer, exact in zip(self.node.results, answers, right, strict=True):
             expected = exact
@@ -104,17 +103,6 @@ class Judge:
         if key not in self._known:
             self._known[key] = run_graph(self._oracle, inputs)
         return self._known[key]
-
-
-def _tolerance(node: Node, candidate: Candidate, given: Tolerance) -> float:
-    """What the results' types as stored allow, and those of operands stored narrower."""
-    if isinstance(given, float | int):
-        return given
-    stored = [format_.dtype for format_ in candidate.results]
-    for value, format_ in zip(node.operands, candidate.operands, strict=True):
-        if value is not None and format_ is not None and format_.dtype is not value.tensor.dtype:
-            stored.append(format_.dtype)
-    return max((tolerance_of(dtype, given) for dtype in stored), default=0.0)
 
 
 def _in_double(graph: Graph, ops: OpRegistry) -> Graph:

@@ -107,7 +107,7 @@ def check_graph(
         text: a graph; large constants (``blob "w"``) are random.
         sizes: extents of symbols; 3 for the others.
         tolerance: relative error in the Frobenius norm, one for all or by type; by default one
-            that fits the results' types, and those of operands stored narrower than their own.
+            that fits the results' types, and those that operands or constants were narrowed to.
         exact: the same bits as the reference's (any NaN equals any other).
         only: runs no candidates but those with this in their name.
         ops: all ops that occur; by default the core's.

@@ -1,4 +1,4 @@
-"""Checking passes: pairs of graphs before and after, and equal answers.
+"""Checking passes: pairs of graphs before and after, and equal answers on random graphs.
 
 A pair is a text of two parts::
 
@@ -35,9 +35,10 @@ from gie_core.ir.text import format_graph
 from gie_core.ir.types import Array, DType
 from gie_core.ops import core_ops
 from gie_core.ops.run import run_graph
+from gie_core.testing.graphs import random_graphs
 from gie_core.testing.inputs import random_array, random_inputs
 
-__all__ = ["assert_same_answers", "check_pass_pair", "parse_with_blobs"]
+__all__ = ["assert_same_answers", "check_pass", "check_pass_pair", "parse_with_blobs"]
 
 _PART = re.compile(r"^# *(before|after|unchanged)\b:? *(.*)$", re.MULTILINE)
 _BLOB = re.compile(r": *(\w+)\[([\d, ]*)\] *= *blob *\"([^\"]*)\"")
@@ -74,6 +75,37 @@ def check_pass_pair(
     else:
         assert_same_answers(original, graph, rtol)
     return records
+
+
+def check_pass(passes: Pass | Sequence[Pass], *, examples: int = 100, max_nodes: int = 12) -> None:
+    """Run passes on random graphs: their contract holds, and the answers stay what they were.
+
+    Args:
+        passes: one, or several that run together.
+        examples: how many graphs; the same ones each time.
+        max_nodes: see ``random_graphs``.
+
+    Raises:
+        AssertionError: an answer differs; the graph is shrunk and printed, before and after.
+        GieError: the contract does not hold.
+    """
+    from hypothesis import HealthCheck, given, note, settings
+
+    given_passes = [passes] if isinstance(passes, Pass) else passes
+    slow = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+    @settings(max_examples=examples, deadline=None, derandomize=True, suppress_health_check=slow)
+    @given(graph=random_graphs(max_nodes))
+    def check(graph: Graph) -> None:
+        original = clone_graph(graph)
+        note(format_graph(original))
+        run_passes(graph, sort_passes(given_passes))
+        note(format_graph(graph))
+        # They compute in f64; where they cast to f32 and back, its roundings count.
+        is_narrow = any(value.tensor.dtype is DType.F32 for value in original.values())
+        assert_same_answers(original, graph, 1e-4 if is_narrow else 1e-9)
+
+    check()
 
 
 def assert_same_answers(

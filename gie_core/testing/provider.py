@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from gie_core.ir.graph import Node, Value
-from gie_core.ir.types import Array
+from gie_core.ir.types import Array, DType
 from gie_core.kernels.candidate import Candidate
 from gie_core.kernels.format import Format, Strides
 from gie_core.kernels.provider import KernelProvider, Launch, Memory
@@ -131,6 +131,7 @@ class _Bound:
         constants: tuple[Array, ...],
     ) -> None:
         self.node, self.candidate = node, candidate
+        self.rounding = _rounding(node, candidate, constants)
         self.results = self._results(case)
         self.operands = self._operands(case)
         self._scratch = scratch(candidate.workspace)
@@ -220,7 +221,7 @@ def _judge_run(
     """Run, and compare with the answers for the operands as they are stored."""
     stored = _as_stored(bound, data)
     answers = bound.run(data, poison)
-    judge.judge(stored, answers, bound.candidate)
+    judge.judge(stored, answers, bound.rounding)
     return answers
 
 
@@ -282,6 +283,17 @@ def _where(formats: Sequence[Format | None], name: str) -> tuple[str, ...]:
     """That arrangement for those that accept it, dense ones for the others."""
     needed = Strides.PITCHED if name == "pitched" else Strides.ANY
     return tuple(name if f is not None and f.strides.includes(needed) else "dense" for f in formats)
+
+
+def _rounding(node: Node, candidate: Candidate, constants: Sequence[Array]) -> list[DType]:
+    """The types of the results, and those that operands and constants were narrowed to."""
+    found = [format_.dtype for format_ in candidate.results]
+    for value, format_ in zip(node.operands, candidate.operands, strict=True):
+        if value is not None and format_ is not None and format_.dtype is not value.tensor.dtype:
+            found.append(format_.dtype)
+    floats = [v.tensor.dtype.bits for v in node.operands if v and v.tensor.dtype.is_float]
+    packed = {DType.of(array.dtype) for array in constants}
+    return [*found, *(t for t in packed if t.is_float and t.bits < min(floats, default=0))]
 
 
 def _buffer(format_: Format, value: Value, arrangement: str) -> Buffer:

@@ -11,7 +11,7 @@ from gie_core.ir.graph import Node
 from gie_core.ir.rewrite import Refusal, Replacement, Rewriter
 from gie_core.ops.activation import Relu
 from gie_core.ops.arithmetic import Abs, Neg
-from gie_core.testing.passes import check_pass_pair
+from gie_core.testing.passes import check_pass, check_pass_pair
 
 
 @dataclass(frozen=True)
@@ -53,3 +53,31 @@ def test_a_wrong_pair_fails(text: str, message: str) -> None:
 @pytest.mark.parametrize("text", [pair("relu", "# unchanged: no neg"), pair("exp", "# unchanged:")])
 def test_a_right_pair_passes(text: str) -> None:
     check_pass_pair(text, NegToAbs())
+
+
+@dataclass(frozen=True)
+class SoftenRelu(PatternPass):
+    """Right only where x is not negative."""
+
+    name = "soften-relu"
+    roots = (Relu,)
+
+    def rewrite(self, node: Node, rewriter: Rewriter) -> Replacement:
+        return rewriter.add(Abs(), node.operands[0])
+
+
+@dataclass(frozen=True)
+class NegTwice(PatternPass):
+    name = "neg-twice"
+    roots = (Neg,)
+
+    def rewrite(self, node: Node, rewriter: Rewriter) -> Replacement:
+        x = node.operands[0]
+        inner = x.node if x else None
+        return inner.operands[0] if inner and isinstance(inner.op, Neg) else None
+
+
+def test_random_graphs() -> None:
+    check_pass(NegTwice(), examples=50)
+    with pytest.raises(AssertionError):
+        check_pass(SoftenRelu())

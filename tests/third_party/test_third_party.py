@@ -17,6 +17,7 @@ from onnx import TensorProto, helper
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+OWN_TESTS = HERE / "gie_acme_swish" / "tests"
 SWISH, BROKEN = "gie-acme-swish", "gie-acme-broken"
 
 BUILD = """
@@ -56,7 +57,7 @@ class Environment:
     def run(self, program: str, *arguments: str | Path) -> str:
         command = [self.folder / "bin" / program, *arguments]
         run = subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
-        assert run.returncode == 0, run.stderr
+        assert run.returncode == 0, run.stdout + run.stderr
         return run.stdout
 
     def plugins(self) -> dict[str, dict[str, Any]]:
@@ -80,7 +81,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
         uv("build", "--wheel", "--out-dir", wheels, HERE / package)
     environment = Environment(base / "venv", wheels)
     uv("venv", "--python", sys.executable, environment.folder)
-    environment.install("gie-core[all]")
+    environment.install("gie-core[all]", "pytest>=8.4,<10")
     return environment
 
 
@@ -130,6 +131,7 @@ def test_life_of_a_plugin(environment: Environment, model: Path) -> None:
     assert report["hits"]["acme-recognize-swish"] == 2
     assert report["kernels"] == [["acme.swish", "acme-swish"]] * 2
     assert environment.run("gie", "acme-swish", model) == "2 swish\n"
+    environment.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", OWN_TESTS)
 
     environment.install(BROKEN)
     listed = environment.plugins()

@@ -103,8 +103,8 @@ def _compare_floats(answer: Array, right: Array) -> Comparison:
 def _compare_integers(answer: Array, right: Array) -> Comparison:
     if right.dtype == np.bool_:  # whatever byte was left there, only 0 and 1 are booleans
         answer, right = answer.view(np.uint8), right.view(np.uint8)
-    different = answer != right
-    share = float(np.mean(different))
+    different = np.not_equal(answer, right)
+    share = int(np.count_nonzero(different)) / right.size
     if not share:
         return Comparison(0.0, 0.0)
     distance = np.abs(answer.astype(np.float64) - right.astype(np.float64))

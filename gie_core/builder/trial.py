@@ -27,6 +27,8 @@ unwritten is either wrong at once or differs between the runs."""
 
 HOPELESS = 20
 """A second run that takes so many times the best one's shows that nobody will choose it."""
+PATIENCE = 50_000_000
+"""Nanoseconds of a second run that prove nothing: a disturbance may take as long."""
 
 OWN_MISS = 4.0
 """How many times the reference's own rounding error in the node's precision is forgiven."""
@@ -109,7 +111,7 @@ def _examine(
     answers: list[list[Array]] = []
     nanoseconds = 0
     # The first run may compile, or touch memory for the first time.
-    bounds = limit, limit if best is None else min(limit, HOPELESS * best)
+    bounds = limit, limit if best is None else min(limit, max(HOPELESS * best, PATIENCE))
     for poison, bound in zip(POISONS, bounds, strict=True):
         bench.poison(job, poison)
         nanoseconds = _run(launches, stopwatch, bound)

@@ -8,7 +8,7 @@ after the other in turn, so that a disturbance meets all of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gie_core.builder.bench import Bench
 from gie_core.builder.cost_model import predict
@@ -148,6 +148,10 @@ class Tuner:
             elif key not in race.jobs:
                 race.jobs[key] = job
                 race.budget += OVERHEAD + RUNS * self._predicted(job)
+        open_ = [race for race in races.values() if race.jobs]
+        even = sum(race.budget for race in open_) // max(1, len(open_))
+        for race in open_:  # half by predicted times, half evenly: references may be slow
+            race.budget += even
         return list(races.values())
 
     def _run(self, race: _Race) -> None:
@@ -160,7 +164,8 @@ class Tuner:
         best = min(known, default=None)
         # The most promising first: it is the measure for the others.
         for key in sorted(race.jobs, key=lambda key: self._predicted(race.jobs[key])):
-            job = race.jobs[key]
+            # An equal node has other constants, which the oracle does not know.
+            job = replace(race.jobs[key], node=node)
             try:
                 if best is not None and self._stopwatch.now() > deadline:
                     raise DroppedError(Verdict.SLOW, "not looked at: the time for it was spent")

@@ -17,7 +17,6 @@ from onnx import TensorProto, helper
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-OWN_TESTS = HERE / "gie_acme_swish" / "tests"
 SWISH, BROKEN = "gie-acme-swish", "gie-acme-broken"
 
 BUILD = """
@@ -59,6 +58,11 @@ class Environment:
         run = subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
         assert run.returncode == 0, run.stdout + run.stderr
         return run.stdout
+
+    def run_tests(self, package: Path) -> None:
+        """The package's own tests, with nothing of ours around them."""
+        own = ["-c", package / "pyproject.toml", "--confcutdir", package, package / "tests"]
+        self.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *own)
 
     def plugins(self) -> dict[str, dict[str, Any]]:
         listed = json.loads(self.run("gie", "plugins", "--json"))
@@ -131,7 +135,7 @@ def test_life_of_a_plugin(environment: Environment, model: Path) -> None:
     assert report["hits"]["acme-recognize-swish"] == 2
     assert report["kernels"] == [["acme.swish", "acme-swish"]] * 2
     assert environment.run("gie", "acme-swish", model) == "2 swish\n"
-    environment.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", OWN_TESTS)
+    environment.run_tests(HERE / "gie_acme_swish")
 
     environment.install(BROKEN)
     listed = environment.plugins()

@@ -47,7 +47,7 @@ class Job:
         variant: how x and the result lie in memory.
         x: [N, C, *S], perhaps in fewer bits than computed in.
         weight: as ``pack`` made it, in the dtype that is computed in.
-        bias: [O] or ``None``.
+        bias: [O], perhaps repeated for the positions of a row, or ``None``.
         output: [N, O, *P].
         scratch: an array for each of the method's ``pieces``.
     """
@@ -155,7 +155,8 @@ class ConvolutionMethod(Method):
             stored = geometry.wide if variant.weights is None else variant.weights.numpy
             found.append(np.ascontiguousarray(packed, stored))
         if bias is not None:
-            found.append(bias.astype(geometry.wide, copy=False))
+            bias = bias.astype(geometry.wide, copy=False)
+            found.append(np.tile(bias, geometry.extents[-1]) if variant.target else bias)
         return found
 
     def bind(

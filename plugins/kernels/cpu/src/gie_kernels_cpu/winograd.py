@@ -178,7 +178,8 @@ class WinogradConvolution(ConvolutionMethod):
             pair = (transformed, job.weight) if last else (job.weight, transformed)
             yield partial(np.matmul, *pair, products[:area])
             if job.bias is not None:
-                yield partial(np.copyto, products[area], job.bias if last else job.bias[:, None])
+                bias = job.bias[: geometry.results]
+                yield partial(np.copyto, products[area], bias if last else bias[:, None])
             yield partial(np.matmul, results, _rows(products, 1), _rows(finished, 2))
             region = job.region(part)
             y = job.output.part(region)

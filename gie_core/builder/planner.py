@@ -10,7 +10,7 @@ from gie_core.builder.accuracy import Accuracy, BudgetedPrices, ErrorModel, cali
 from gie_core.builder.expand import Piece, expand
 from gie_core.builder.formulate import Formulation, decisions_of, formulate, key_of
 from gie_core.builder.pins import pinned
-from gie_core.builder.prices import JobList, Key, ModelPrices, TimedPrices
+from gie_core.builder.prices import JobList, Key, ModelPrices, SoundPrices, TimedPrices
 from gie_core.builder.report import (
     Alternative,
     KernelChoice,
@@ -106,10 +106,13 @@ def plan_graph(
         return _within_budget(ways, timings, accuracy, clocks, providers, target, workspace, sizes)
     prices = TimedPrices(target, timings)
     formulation = formulate(ways, prices, workspace)
-    rivals = [
-        _Rival.of(formulation, solution, providers, sizes)
-        for solution in solve(formulation.problem, RIVALS)
-    ]
+    solutions = solve(formulation.problem, RIVALS)
+    # What the cost model would choose knows nothing of this machine, nor of its disturbances.
+    modelled = formulate(ways, SoundPrices(target, timings), workspace)
+    (steady,) = solve(modelled.problem)
+    if steady.options not in [solution.options for solution in solutions]:
+        solutions.append(steady)
+    rivals = [_Rival.of(formulation, solution, providers, sizes) for solution in solutions]
     return _fastest(formulation, rivals, prices, clocks, providers)
 
 

@@ -12,7 +12,7 @@ from gie_core.ir.graph import Value
 from gie_core.kernels.format import Layout
 from gie_core.runtime.target import Target
 
-__all__ = ["JobList", "Key", "ModelPrices", "TimedPrices"]
+__all__ = ["JobList", "Key", "ModelPrices", "SoundPrices", "TimedPrices"]
 
 Layouts = tuple[Layout | None, ...]
 Key = tuple[Kernel, Layouts, Layouts]
@@ -80,3 +80,13 @@ class TimedPrices(ModelPrices):
     def timing(self, way: Kernel) -> Timing:
         """The timing of a kernel whose values lie for themselves."""
         return self.timings[way, way.operands, way.results]
+
+
+class SoundPrices(TimedPrices):
+    """Prices of the cost model, for kernels that the tuner found right."""
+
+    def kernel(
+        self, way: Kernel, operands: Sequence[Layout | None], results: Sequence[Layout]
+    ) -> int | None:
+        timing = self.timings[way, tuple(operands), tuple(results)]
+        return ModelPrices.kernel(self, way, operands, results) if timing.ok else None

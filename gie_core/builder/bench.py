@@ -90,11 +90,11 @@ class Bench:
     def results(self, job: Job) -> list[Piece]:
         """The pieces in which the results lie."""
         alignments = job.result_alignments or (ALIGNMENT,) * len(job.results)
-        keys = enumerate(zip(job.results, alignments, strict=True))
-        return [
-            self._results.setdefault((index, layout, alignment), Piece.of(layout, alignment))
-            for index, (layout, alignment) in keys
-        ]
+        keys = [(n, *key) for n, key in enumerate(zip(job.results, alignments, strict=True))]
+        for key in keys:
+            if key not in self._results:
+                self._results[key] = Piece.of(*key[1:])
+        return [self._results[key] for key in keys]
 
     def poison(self, job: Job, byte: int) -> None:
         """Fill results and workspace."""
@@ -139,15 +139,16 @@ class Bench:
 
 
 def _as_in_engine(array: Array) -> Array:
-    """A constant as an engine holds it: aligned and read only."""
-    if not array.flags.c_contiguous or _address(array) % ALIGNMENT:
-        piece = aligned_bytes(array.nbytes)
-        aligned = np.ndarray(array.shape, array.dtype, piece)
-        aligned[...] = array
-        array = aligned
-    array = array.view()
-    array.flags.writeable = False
-    return array
+    """A constant as an engine holds it: aligned, without gaps, in the given order, read only."""
+    order = sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
+    ordered = array.transpose(order)
+    if not ordered.flags.c_contiguous or _address(ordered) % ALIGNMENT:
+        aligned = np.ndarray(ordered.shape, array.dtype, aligned_bytes(array.nbytes))
+        aligned[...] = ordered
+        ordered = aligned
+    view = ordered.transpose(np.argsort(order))
+    view.flags.writeable = False
+    return view
 
 
 def _address(array: Array) -> int:

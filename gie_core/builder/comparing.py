@@ -7,7 +7,7 @@ the error and the worst single element, so that no wrong corner hides among a mi
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +50,7 @@ class Comparison:
     where: str = ""
 
 
-def tolerance_of(dtypes: Sequence[DType]) -> float:
+def tolerance_of(dtypes: Iterable[DType]) -> float:
     """How far a result may be off, by the coarsest type that operands and results are stored in.
 
     Returns:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from gie_core.builder.stopwatch import Stopwatch
 from gie_core.builder.timing_cache import Timing, Verdict
 from gie_core.engine.plan import ALIGNMENT
 from gie_core.errors import GieError
-from gie_core.ir.types import Array
+from gie_core.ir.types import Array, DType
 from gie_core.kernels.provider import Launch, Memory
 
 __all__ = ["Contender", "DroppedError", "examine"]
@@ -161,9 +161,7 @@ def _error(job: Job, oracle: Oracle, answers: Sequence[Array]) -> float:
     Raises:
         DroppedError: it is beyond the tolerance.
     """
-    dtypes = [x.dtype for x in (*job.operands, *job.results) if x is not None]
-    values = [*job.node.operands, *job.node.results]
-    tolerance = tolerance_of([*dtypes, *(v.tensor.dtype for v in values if v is not None)])
+    tolerance = tolerance_of(_types(job))
     error = 0.0
     for value, answer, right in zip(
         job.node.results, answers, oracle.case(job.operands).answers, strict=True
@@ -181,6 +179,14 @@ def _error(job: Job, oracle: Oracle, answers: Sequence[Array]) -> float:
                 error=found.error if np.isfinite(found.error) else None,
             )
     return error
+
+
+def _types(job: Job) -> Iterator[DType]:
+    """The element types of values, and those that they or constants are stored in."""
+    yield from (v.tensor.dtype for v in (*job.node.operands, *job.node.results) if v is not None)
+    yield from (layout.dtype for layout in (*job.operands, *job.results) if layout is not None)
+    if job.candidate.packed is not None:
+        yield job.candidate.packed
 
 
 def _check_in_place(

@@ -299,6 +299,17 @@ def test_a_candidate_that_stores_half_precision_is_held_to_that() -> None:
     assert 1e-4 < timing.error < 5e-4
 
 
+def test_a_candidate_that_rounds_its_constants_is_held_to_that() -> None:
+    def rounds(x: Array, w: Array, y: Array) -> None:
+        np.add(x, w.astype(np.float16), out=y)
+
+    assert tune_one(rounds).verdict is Verdict.WRONG
+    clock = Clock()
+    (job,) = jobs_of(Adder(clock, {"f16 weights": rounds}), layer())
+    job = replace(job, candidate=replace(job.candidate, packed=DType.F16))
+    assert tuner(clock).tune([job])[0].ok
+
+
 def test_operands_have_the_layouts_and_alignments_of_the_job() -> None:
     seen: list[tuple[tuple[int, ...], int, int, bool]] = []
 
@@ -311,6 +322,27 @@ def test_operands_have_the_layouts_and_alignments_of_the_job() -> None:
     layouts: dict[str, Any] = {"operands": (transposed, None), "operand_alignments": (4, 64)}
     assert tune_one(body, result_alignments=(16,), **layouts).ok
     assert set(seen) == {((4, 160), 4, 16, False)}
+
+
+def test_constants_are_aligned_and_keep_their_order() -> None:
+    seen: list[tuple[tuple[int, ...], int, bool]] = []
+
+    class Transposing(Adder):
+        def prepack(self, node: Node, candidate: str) -> list[Array]:
+            (w,) = super().prepack(node, candidate)
+            room = np.empty(w.size + 1, w.dtype)[1:]  # never at a multiple of 64
+            packed = room.reshape(w.shape[::-1]).T
+            packed[...] = w
+            return [packed]
+
+    def body(x: Array, w: Array, y: Array) -> None:
+        seen.append((w.strides, w.__array_interface__["data"][0] % 64, w.flags.writeable))
+        add(x, w, y)
+
+    clock = Clock()
+    (timing,) = tuner(clock).tune(jobs_of(Transposing(clock, {"a": body}), layer()))
+    assert timing.ok
+    assert set(seen) == {((4, 160), 0, False)}
 
 
 def test_an_exception_is_a_reason_in_one_line() -> None:

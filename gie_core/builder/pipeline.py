@@ -122,7 +122,7 @@ def build(
     providers = kernel_providers(host, goal)
     check_runnable(graph, goal, providers)
     plans: list[Plan] = []
-    with _clocks(goal, timing, timing_cache, workspace, watch) as clocks:
+    with _clocks(goal, timing, timing_cache, workspace, host, watch) as clocks:
         for sizes in _profiles(graph, shapes, report):
             planned = plan_graph(
                 graph,
@@ -139,6 +139,7 @@ def build(
             report.choices = report.choices or list(planned.choices)
     report.nodes_after = len(report.choices) or len(graph)
     report.failed_plugins = host.failures()
+    host.build_finished(report)
     package = Package(
         graph=graph,
         plans=tuple(plans),
@@ -170,6 +171,7 @@ def _clocks(
     timing: bool | TunerOptions,
     path: str | os.PathLike[str] | None,
     workspace: int | None,
+    host: PluginHost,
     watch: Watch | None,
 ) -> Generator[Clocks | None, None, None]:
     """What measures, if the build is to. The timings are saved whatever happens."""
@@ -179,6 +181,13 @@ def _clocks(
     cache = TimingCache()
     if path is not None and os.path.exists(path):
         cache = TimingCache.load(path)
+
+    def timed(job: Job, found: Timing, cached: bool) -> None:
+        node = job.node.results[0].name
+        host.candidate_timed(node, job.provider.name, job.candidate.name, found)
+        if watch is not None:
+            watch.timed(job, found, cached)
+
     environment = host_environment(workspace=workspace)
     tuner = Tuner(
         target,
@@ -186,7 +195,7 @@ def _clocks(
         cache,
         options=timing if isinstance(timing, TunerOptions) else None,
         progress=None if watch is None else watch.progress,
-        observe=None if watch is None else watch.timed,
+        observe=timed,
     )
     try:
         yield Clocks(tuner, PlanTimer(cache, environment))

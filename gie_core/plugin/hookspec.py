@@ -22,7 +22,8 @@ from gie_core.plugin.declarations import (
 )
 
 if TYPE_CHECKING:
-    from gie_core.builder.report import PassRecord
+    from gie_core.builder.report import BuildReport, PassRecord
+    from gie_core.builder.timing_cache import Timing
 
 __all__ = ["hookimpl", "hookspec"]
 
@@ -93,4 +94,22 @@ def gie_pass_finished(record: PassRecord) -> None:
 
     Called after every pass, changed or not. Return values are ignored; an observer that
     raises is reported with the plugin's name and does not stop the build.
+    """
+
+
+@hookspec
+def gie_candidate_timed(node: str, provider: str, candidate: str, timing: Timing) -> None:
+    """Observe that a candidate was timed, or found in the timing cache.
+
+    Called once for each candidate that differs from all before: the first result of a node that
+    it runs, whose it is, its name, and what is known of it now. As for ``gie_pass_finished``, what
+    an observer raises does not stop the build.
+    """
+
+
+@hookspec
+def gie_build_finished(report: BuildReport) -> None:
+    """Observe that an engine has been built: everything the build can tell about itself.
+
+    As for ``gie_pass_finished``, what an observer raises does not stop the build.
     """

@@ -33,7 +33,8 @@ from gie_core.plugin.declarations import (
 )
 
 if TYPE_CHECKING:
-    from gie_core.builder.report import PassRecord
+    from gie_core.builder.report import BuildReport, PassRecord
+    from gie_core.builder.timing_cache import Timing
     from gie_core.ir.op import Op, OpRegistry
 
 __all__ = [
@@ -190,17 +191,31 @@ class PluginHost:
 
     def pass_finished(self, record: PassRecord) -> None:
         """Tell all observers that a pass has run."""
+        self._tell("gie_pass_finished", record=record)
+
+    def candidate_timed(self, node: str, provider: str, candidate: str, timing: Timing) -> None:
+        """Tell all observers that a candidate was timed."""
+        self._tell(
+            "gie_candidate_timed", node=node, provider=provider, candidate=candidate, timing=timing
+        )
+
+    def build_finished(self, report: BuildReport) -> None:
+        """Tell all observers that an engine has been built."""
+        self._tell("gie_build_finished", report=report)
+
+    def _tell(self, hook: str, **facts: object) -> None:
+        """Call all observers with those facts that they ask for."""
         active = {p.name for p in self.plugins if p.status is Status.ACTIVE}
-        for implementation in self._manager.hook.gie_pass_finished.get_hookimpls():
+        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             if implementation.plugin_name not in active:
                 continue
             try:
-                implementation.function(*([record] if implementation.argnames else []))
+                implementation.function(*(facts[name] for name in implementation.argnames))
             except Exception as error:  # noqa: BLE001 - an observer must not stop a build
                 warnings.warn(
                     f"the observer of plugin {implementation.plugin_name!r} failed: {error}",
                     RuntimeWarning,
-                    stacklevel=2,
+                    stacklevel=3,
                 )
 
     def register(self, plugin: object, name: str) -> None:

@@ -14,6 +14,9 @@ import gie_core
 from gie_core.builder.kernels import kernel_providers
 from gie_core.builder.pipeline import installed_passes
 from gie_core.builder.report import PassRecord
+from gie_core.builder.tuner import TunerOptions
+from gie_core.ir.parser import parse_graph
+from gie_core.ops import core_ops
 from gie_core.errors import GieError
 from gie_core.ir.graph import Graph
 from gie_core.plugin.config import blocked_plugins
@@ -288,6 +291,19 @@ def test_observers_see_records_and_cannot_stop_a_build(plugins: Plugins) -> None
     with pytest.warns(RuntimeWarning, match="observer of plugin 'raising' failed"):
         host.pass_finished(record)
     assert [record] == sys.modules["gie_test_plugin_seeing"].SEEN
+
+
+def test_observers_of_builds(plugins: Plugins) -> None:
+    plugins.add(
+        "seeing",
+        "SEEN = []\n"
+        "@hookimpl\ndef gie_candidate_timed(candidate, node):\n    SEEN.append((node, candidate))\n"
+        "@hookimpl\ndef gie_build_finished(report):\n    SEEN.append(report.nodes_after)",
+    )
+    graph = parse_graph("graph g { input %x: f32[2] %y = relu(%x) return %y }", core_ops())
+    options = TunerOptions(seconds=0.1)
+    gie_core.build(graph, host=plugins.host(), timing=options)
+    assert [("y", "NumPy"), 1] == sys.modules["gie_test_plugin_seeing"].SEEN
 
 
 def test_a_failed_plugin_observes_nothing(plugins: Plugins) -> None:

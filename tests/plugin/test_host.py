@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 import gie_core
-from gie_core.builder.kernels import kernel_providers
 from gie_core.builder.pipeline import installed_passes
 from gie_core.builder.report import PassRecord
 from gie_core.builder.tuner import TunerOptions
-from gie_core.ir.parser import parse_graph
-from gie_core.ops import core_ops
 from gie_core.errors import GieError
 from gie_core.ir.graph import Graph
+from gie_core.ir.parser import parse_graph
+from gie_core.ops import core_ops
 from gie_core.plugin.config import blocked_plugins
 from gie_core.plugin.host import Plugin, PluginHost, PluginWarning, Status
+from gie_core.runtime.providers import kernel_providers
 from gie_core.runtime.target import HOST
 
 HEADER = "from gie_core.plugin import *\n"
@@ -303,7 +303,7 @@ def test_observers_of_builds(plugins: Plugins) -> None:
     graph = parse_graph("graph g { input %x: f32[2] %y = relu(%x) return %y }", core_ops())
     options = TunerOptions(seconds=0.1)
     gie_core.build(graph, host=plugins.host(), timing=options)
-    assert [("y", "NumPy"), 1] == sys.modules["gie_test_plugin_seeing"].SEEN
+    assert sys.modules["gie_test_plugin_seeing"].SEEN == [("y", "NumPy"), 1]
 
 
 def test_a_failed_plugin_observes_nothing(plugins: Plugins) -> None:

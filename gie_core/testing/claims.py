@@ -80,6 +80,8 @@ def _problems(node: Node, candidate: Candidate) -> Iterator[str]:
         yield from _problems_of_format(f"result {n}", format_, value)
         if format_.strides is Strides.ANY:
             yield f"result {n} may have any strides; only operands may"
+    if candidate.packed is not None and not candidate.packed.is_float:
+        yield f"constants can't be rounded to {candidate.packed}"
     work = candidate.work
     if not 0 <= candidate.workspace <= _MOST_WORKSPACE:
         yield f"its workspace is {candidate.workspace} bytes"

@@ -131,7 +131,7 @@ class _Bound:
         constants: tuple[Array, ...],
     ) -> None:
         self.node, self.candidate = node, candidate
-        self.rounding = _rounding(node, candidate, constants)
+        self.rounding = _rounding(node, candidate)
         self.results = self._results(case)
         self.operands = self._operands(case)
         self._scratch = scratch(candidate.workspace)
@@ -285,15 +285,13 @@ def _where(formats: Sequence[Format | None], name: str) -> tuple[str, ...]:
     return tuple(name if f is not None and f.strides.includes(needed) else "dense" for f in formats)
 
 
-def _rounding(node: Node, candidate: Candidate, constants: Sequence[Array]) -> list[DType]:
-    """The types of the results, and those that operands and constants were narrowed to."""
+def _rounding(node: Node, candidate: Candidate) -> list[DType]:
+    """The types of the results, and those that operands and constants are narrowed to."""
     found = [format_.dtype for format_ in candidate.results]
     for value, format_ in zip(node.operands, candidate.operands, strict=True):
         if value is not None and format_ is not None and format_.dtype is not value.tensor.dtype:
             found.append(format_.dtype)
-    floats = [v.tensor.dtype.bits for v in node.operands if v and v.tensor.dtype.is_float]
-    packed = {DType.of(array.dtype) for array in constants}
-    return [*found, *(t for t in packed if t.is_float and t.bits < min(floats, default=0))]
+    return found if candidate.packed is None else [*found, candidate.packed]
 
 
 def _buffer(format_: Format, value: Value, arrangement: str) -> Buffer:

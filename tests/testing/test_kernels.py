@@ -214,6 +214,7 @@ CLAIMS: list[tuple[tuple[Candidate, ...], str]] = [
     ((claim(results=(Format(DType.F64, (0, 1)),)),), "is f32 and can't be stored as f64"),
     ((claim(results=(Format(DType.I8, (0, 1)),)),), "is f32 and can't be stored as i8"),
     ((claim(results=(Format(DType.F32, (0, 1), alignment=24),)),), "is no power of two"),
+    ((claim(packed=DType.I8),), "constants can't be rounded to i8"),
     ((claim(workspace=-1),), "its workspace is -1 bytes"),
     ((claim(work=Work(steps=float("inf"))),), "its work makes no sense"),
     ((claim(in_place=((0, 1),)),), "result 0 in place of operand 1: there is no such pair"),
@@ -271,6 +272,7 @@ def test_narrow_storage() -> None:
     check(relu, Candidate("half", (half,), (half,)), exact=True)
     check(relu, Candidate("half", (DENSE,), (half,)))
     check(is_coarse, Candidate("half", (half,), (DENSE,)))
+    check(is_coarse, Candidate("half", (DENSE,), (DENSE,), packed=DType.F16))
     with pytest.raises(AssertionError, match=r"more than 0\.002"):
         check(negates, Candidate("half", (half,), (half,)))
 

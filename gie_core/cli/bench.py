@@ -19,7 +19,7 @@ from gie_core.cli.contestants import WARM_UPS, Contestant, Loaded, load, result,
 from gie_core.cli.feeds import Given, input_options
 from gie_core.cli.machine import peak_bytes, processor_name
 from gie_core.cli.measure import PAUSE, ROUNDS, Timing, race
-from gie_core.cli.model import build_options, model_argument, open_engine, tensor_json
+from gie_core.cli.model import Source, model_argument, source_options, tensor_json
 from gie_core.cli.peers import ONNXRUNTIME, OnnxRuntime, check_onnxruntime
 from gie_core.cli.threads import limit_threads
 
@@ -46,12 +46,11 @@ __all__ = ["bench"]
 @click.option(
     "--threads", type=click.IntRange(1), help="That work on one node; by default one a processor."
 )
-@build_options
+@source_options
 def bench(
     model: Path,
     given: Given,
-    target: str,
-    options: tuple[str, ...],
+    source: Source,
     as_json: bool,
     against: str | None,
     runs: int | None,
@@ -71,12 +70,12 @@ def bench(
         check_onnxruntime(model)
     with limit_threads(threads) as used:
         given.check()
-        loaded = _load(model, target, options)
+        loaded = _load(model, source)
         engine = loaded.value
         feed = given.feed(engine.inputs)
         contestants = [_enter(loaded, model, feed)]
         if against is not None:
-            contestants.append(_opponent(against, model, target, feed, used))
+            contestants.append(_opponent(against, model, source, feed, used))
         rounds = min(runs or ROUNDS, ROUNDS)
         with progress() as say:
             say("timing")
@@ -112,17 +111,17 @@ def _enter(loaded: Loaded[Engine], model: Path, feed: Mapping[str, Any]) -> Cont
 
 
 def _opponent(
-    against: str, model: Path, target: str, feed: Mapping[str, Any], threads: int
+    against: str, model: Path, source: Source, feed: Mapping[str, Any], threads: int
 ) -> Contestant:
     if against != ONNXRUNTIME:
         path = Path(against)
-        return _enter(_load(path, target, ()), path, feed)
+        return _enter(_load(path, source.bare()), path, feed)
     peer = load(lambda: OnnxRuntime(model, threads=threads))
     return warm(ONNXRUNTIME, peer.value.version, peer, partial(peer.value.run, feed))
 
 
-def _load(model: Path, target: str, options: Sequence[str]) -> Loaded[Engine]:
-    return load(lambda: open_engine(model, target=target, optimized=True, options=options))
+def _load(model: Path, source: Source) -> Loaded[Engine]:
+    return load(lambda: source.open(model))
 
 
 # ── Results ─────────────────────────────────────────────────────────────────────────

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,8 +12,8 @@ import click
 
 from gie_core.cli.console import clean, count, print_json, print_table, progress
 from gie_core.cli.feeds import Given, input_options
-from gie_core.cli.model import build_options, model_argument, open_engine, parse_options
-from gie_core.cli.peers import ENGINE_SUFFIX, ONNXRUNTIME, check_onnxruntime
+from gie_core.cli.model import Source, is_engine, model_argument, source_options
+from gie_core.cli.peers import ONNXRUNTIME, check_onnxruntime
 from gie_core.cli.threads import usable_threads
 from gie_core.errors import GieError
 
@@ -48,14 +48,13 @@ Trace = Callable[[Feed, "Watch"], dict[str, Any]]
     help="Relative error that is no divergence; by default 1e-4, and more where a value is f16.",
 )
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Worst values.")
-@build_options
+@source_options
 @click.pass_context
 def compare(
     ctx: click.Context,
     model: Path,
     given: Given,
-    target: str,
-    options: tuple[str, ...],
+    source: Source,
     as_json: bool,
     other: str,
     tolerance: float | None,
@@ -75,9 +74,10 @@ def compare(
     given.check()
     if other == ONNXRUNTIME:
         check_onnxruntime(model)
-    engine = open_engine(model, target=target, optimized=True, options=options)
+    only_other = is_engine(model) and other != REFERENCE and not is_engine(Path(other))
+    engine = (source.bare() if only_other else source).open(model)
     feed = given.feed(engine.inputs)
-    found = _compared(engine, feed, _other_side(model, other, engine, target, options))
+    found = _compared(engine, feed, _other_side(model, other, engine, source))
     limit = found.tolerance() if tolerance is None else tolerance
     first = found.first_beyond(limit)
     if as_json:
@@ -115,9 +115,7 @@ def _compared(engine: Engine, feed: Feed, other: Trace) -> Comparison:
     return found
 
 
-def _other_side(
-    model: Path, other: str, engine: Engine, target: str, options: Sequence[str]
-) -> Trace:
+def _other_side(model: Path, other: str, engine: Engine, source: Source) -> Trace:
     """What the engine is compared with.
 
     Raises:
@@ -126,21 +124,21 @@ def _other_side(
     from gie_core.cli.traces import trace_engine, trace_onnxruntime, trace_reference
 
     if other == ONNXRUNTIME:
-        graph = _imported(model, options)
+        graph = _imported(model, source)
         return partial(trace_onnxruntime, model, graph, threads=usable_threads())
     path = model if other == REFERENCE else Path(other)
-    if path.suffix != ENGINE_SUFFIX:
-        return partial(trace_reference, _imported(path, options))
+    if not is_engine(path):
+        return partial(trace_reference, _imported(path, source))
     if other == REFERENCE:  # the graph in the file is all that is left of the model
         return partial(trace_reference, engine.graph)
-    return partial(trace_engine, open_engine(path, target=target, optimized=True, options=()))
+    return partial(trace_engine, source.bare().open(path))
 
 
-def _imported(model: Path, options: Sequence[str]) -> Graph:
+def _imported(model: Path, source: Source) -> Graph:
     from gie_core.builder.pipeline import import_graph
     from gie_core.plugin.host import default_host
 
-    return import_graph(model, default_host(), **parse_options(options))[0]
+    return import_graph(model, default_host(), **source.importer_options())[0]
 
 
 # ── What is printed ─────────────────────────────────────────────────────────────────

@@ -24,7 +24,7 @@ from gie_core.cli.console import (
 )
 from gie_core.cli.half_blocks import half_blocks
 from gie_core.cli.images import read_image
-from gie_core.cli.model import json_option
+from gie_core.cli.model import json_option, report_of
 from gie_core.cli.preprocess import Preprocess
 from gie_core.errors import GieError
 from gie_core.ir.types import Array, DType
@@ -207,7 +207,7 @@ def _print_accuracy(right: int, total: int) -> None:
 
 
 def _print_build(engine: Engine) -> None:
-    report = engine.report
+    report = report_of(engine)
     click.echo()
     print_heading(f"Optimized: {report.nodes_before} nodes became {report.nodes_after}")
     hits = [(name, count) for name, count in report.hits().items() if count]
@@ -238,7 +238,7 @@ def _print_latency(timings: Sequence[_Latency]) -> None:
 
 def _providers(engine: Engine) -> dict[str, int]:
     """Number of nodes by provider, the busiest first."""
-    counts = Counter(c.provider or "(groups, node by node)" for c in engine.report.choices)
+    counts = Counter(c.provider or "(groups, node by node)" for c in report_of(engine).choices)
     return dict(counts.most_common())
 
 
@@ -250,7 +250,7 @@ def _document(
     timings: Sequence[_Latency],
 ) -> dict[str, Any]:
     right = int((predicted == labels).sum())
-    report = engine.report
+    report = report_of(engine)
     return {
         "version": gie_core.__version__,
         "target": str(engine.target),

@@ -1,78 +1,49 @@
-"""``gie inspect``: a model's graph, what the passes did, and who runs each node."""
+"""``gie inspect``: a model's graph, what the passes did, and what runs each node; or an engine."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
 
-from gie_core.builder.pipeline import import_graph, installed_passes, optimize
-from gie_core.builder.planner import plan_graph
-from gie_core.builder.profiles import check_runnable, profile_sizes
-from gie_core.builder.report import BuildReport, PassRecord
+from gie_core.builder.pipeline import installed_passes
+from gie_core.builder.report import PassRecord
 from gie_core.cli.console import (
     clean,
     count,
+    note,
     print_heading,
     print_json,
     print_table,
-    progress,
 )
+from gie_core.cli.inspected import Inspected, inspect_engine, inspect_model
+from gie_core.cli.kernel_tables import print_kernels, print_node, print_providers
 from gie_core.cli.model import (
-    build_options,
+    Source,
     import_notes,
+    is_engine,
     model_argument,
-    parse_options,
+    source_options,
     tensor_json,
 )
-from gie_core.cli.report_tables import (
-    explained,
-    print_import,
-    print_kernels,
-    print_passes,
-    print_providers,
-    print_refusals,
-    print_summary,
-)
+from gie_core.cli.plan_tables import print_plans, print_steps
+from gie_core.cli.report_tables import print_import, print_passes, print_refusals, print_summary
+from gie_core.cli.units import bytes_text
 from gie_core.engine.engine import TensorInfo
 from gie_core.errors import GieError
 from gie_core.ir.graph import Graph
 from gie_core.ir.text import format_graph
-from gie_core.kernels.provider import KernelError
-from gie_core.plugin.host import PluginHost, default_host
-from gie_core.runtime.providers import kernel_providers
-from gie_core.runtime.target import find_target
+from gie_core.plugin.host import default_host
 
 __all__ = ["inspect"]
 
 ALL = "all"
 
 
-@dataclass
-class _Inspected:
-    """A model after everything that a build does to it.
-
-    Attributes:
-        graph: optimized.
-        imported: the text of the graph as it was imported, if somebody wants it.
-        report: of the build.
-        problem: why no kernels could be chosen; "" if they were.
-        passes: the report's records of passes, explained while the graph was at hand.
-    """
-
-    graph: Graph
-    imported: str
-    report: BuildReport = field(default_factory=BuildReport)
-    problem: str = ""
-    passes: list[PassRecord] = field(default_factory=list[PassRecord])
-
-
-@click.command("inspect", short_help="Show a model's graph and what becomes of it.")
+@click.command("inspect", short_help="Show a model's graph and what becomes of it, or an engine.")
 @model_argument
 @click.option("--graph", "stage", type=click.Choice(["imported", "optimized"]), help="Print it.")
 @click.option("--passes", is_flag=True, help="Print what each pass rewrote.")
@@ -84,30 +55,33 @@ class _Inspected:
     help="Print what passes left alone, and why. Stands behind MODEL if no PASS follows.",
 )
 @click.option("--print-after", metavar="PASS|all", help="Print the graph after a pass changed it.")
-@click.option("--kernels", is_flag=True, help="Print who runs each node, and why others do not.")
+@click.option("--kernels", is_flag=True, help="Print what runs each node.")
+@click.option("--node", metavar="NAME", help="Print what else could run a node, and why it won't.")
+@click.option("--plans", is_flag=True, help="Print every step: kernel, formats, time, memory.")
 @click.option("--foreign", is_flag=True, help="Print what the importer found.")
-@build_options
+@source_options
 def inspect(
     model: Path,
-    target: str,
-    options: tuple[str, ...],
+    source: Source,
     as_json: bool,
     stage: str | None,
     passes: bool,
     why_not: str | None,
     print_after: str | None,
     kernels: bool,
+    node: str | None,
+    plans: bool,
     foreign: bool,
 ) -> None:
-    """Show what MODEL is and what becomes of it; without options, an overview."""
-    host = default_host()
-    known = [each.name for each in installed_passes(host)]
-    for name in filter(None, (why_not, print_after)):
-        _check_pass(name, known)
-    watch = _printer(print_after) if print_after and not as_json else None
-    found = _inspect(model, host, target, parse_options(options), watch, stage == "imported")
+    """Show what MODEL is and what becomes of it; without options, an overview.
+
+    Of an engine file, show what is in it; nothing in it is executed.
+    """
+    found = _inspect(model, source, why_not, None if as_json else print_after)
+    if stage == "imported" and not found.imported:
+        raise GieError(f"{model} does not have the imported graph: it was built without --refit")
     if as_json:
-        print_json(_document(model, target, found, stage))
+        print_json(_document(model, found, stage))
         return
     sections: list[tuple[object, Callable[[], None]]] = [
         (foreign, lambda: print_import(found.report.imported)),
@@ -115,10 +89,12 @@ def inspect(
         (passes, lambda: print_passes(found.passes)),
         (why_not, lambda: print_refusals(found.report.passes, None if why_not == ALL else why_not)),
         (kernels, lambda: print_kernels(found.report, found.problem)),
+        (node, lambda: print_node(found.report, node or "")),
+        (plans, lambda: print_steps(found.planned())),
     ]
     wanted = [show for asked, show in sections if asked]
     if not wanted and not print_after:
-        _print_overview(found)
+        _print_overview(model, found)
     for position, show in enumerate(wanted):
         if position:
             click.echo()
@@ -126,51 +102,25 @@ def inspect(
 
 
 def _inspect(
-    model: Path,
-    host: PluginHost,
-    target: str,
-    options: dict[str, Any],
-    watch: Callable[[PassRecord, Graph], None] | None,
-    keep_imported: bool,
-) -> _Inspected:
-    """As ``build`` does, but what it would stumble over is kept."""
-    goal = find_target(target)
-    # A spinner would stand between the lines that ``watch`` prints.
-    with progress() if watch is None else nullcontext(_ignore) as say:
-        say("importing")
-        graph, imported = import_graph(model, host, **options)
-        found = _Inspected(graph, format_graph(graph) if keep_imported else "")
-        found.report.imported, found.report.nodes_before = imported, len(graph)
-        say("optimizing")
-
-        def observe(record: PassRecord, graph: Graph) -> None:
-            found.passes.append(explained(record, graph))
-            if watch is not None:
-                watch(record, graph)
-
-        found.report.passes = optimize(graph, host, observe)
-        found.report.nodes_after = len(graph)
-        say("choosing kernels")
-        try:
-            providers = kernel_providers(host, goal)
-            check_runnable(graph, goal, providers)
-            for sizes in profile_sizes(graph, None):
-                planned = plan_graph(graph, sizes, goal, providers)
-                found.report.plans.append(planned.record)
-                found.report.choices = list(planned.choices)
-        except KernelError as error:
-            found.problem = str(error)
-        found.report.failed_plugins = host.failures()
-    return found
+    model: Path, source: Source, why_not: str | None, print_after: str | None
+) -> Inspected:
+    host = default_host()
+    if is_engine(model):
+        if print_after:
+            raise GieError(f"--print-after is for models, but {model} is an engine: no pass runs")
+        found = inspect_engine(model, host, source)
+        known = list(found.report.hits())
+        _check_pass(why_not, known)
+        return found
+    known = [each.name for each in installed_passes(host)]
+    for name in (why_not, print_after):
+        _check_pass(name, known)
+    return inspect_model(model, host, source, _printer(print_after) if print_after else None)
 
 
-def _ignore(stage: str) -> None:
-    """Progress that nobody sees."""
-
-
-def _check_pass(name: str, known: Sequence[str]) -> None:
-    if name != ALL and name not in known:
-        close = difflib.get_close_matches(name, known, 1)
+def _check_pass(name: str | None, known: Sequence[str]) -> None:
+    if name not in (None, ALL) and name not in known:
+        close = difflib.get_close_matches(str(name), known, 1)
         have = f"the passes are {', '.join(known)}" if known else "no pass is installed"
         raise GieError(
             f"there is no pass {name!r}; {f'did you mean {close[0]}?' if close else have}"
@@ -190,35 +140,60 @@ def _printer(name: str) -> Callable[[PassRecord, Graph], None]:
     return watch
 
 
-def _text(found: _Inspected, stage: str | None) -> str:
+def _text(found: Inspected, stage: str | None) -> str:
     return found.imported if stage == "imported" else format_graph(found.graph)
 
 
 # ── What is printed ─────────────────────────────────────────────────────────────────
 
 
-def _print_overview(found: _Inspected) -> None:
+def _print_overview(model: Path, found: Inspected) -> None:
     graph, report = found.graph, found.report
     print_heading(f"graph {graph.name}")
     values = [("input", str(info)) for info in _inputs(graph)]
     values += [("output", str(info)) for info in _outputs(graph)]
     elements, size = _parameters(graph)
     values.append(("constants", f"{elements:,} elements, {size / 1e6:,.2f} MB"))
-    print_table(["", ""], values)
+    print_table(["", ""], [*values, *_engine_rows(model, found)])
     click.echo()
-    print_import(report.imported)
-    click.echo()
+    if report.imported is not None:
+        print_import(report.imported)
+        click.echo()
     print_summary(report)
     click.echo()
     print_providers(report, found.problem)
+    if found.plans:
+        click.echo()
+        print_plans(found.planned())
+    for each in report.notes:
+        note(each)
 
 
-def _document(model: Path, target: str, found: _Inspected, stage: str | None) -> dict[str, Any]:
+def _engine_rows(model: Path, found: Inspected) -> list[tuple[str, str]]:
+    """What only an engine file has."""
+    package = found.package
+    if package is None:
+        return []
+    size = bytes_text(model.stat().st_size)
+    refit = "" if package.source is None else ", weights can be exchanged"
+    rows = [("engine", f"{size}, for {package.target}, made by GIE {package.gie}{refit}")]
+    return rows + [("kernels", f"{each.name} of {each}") for each in package.providers]
+
+
+def _document(model: Path, found: Inspected, stage: str | None) -> dict[str, Any]:
     elements, size = _parameters(found.graph)
-    report = found.report
+    report, package = found.report, found.package
+    engine = package and {
+        "bytes": model.stat().st_size,
+        "gie": package.gie,
+        "providers": [each._asdict() for each in package.providers],
+        "refit": package.source is not None,
+        "digest": package.digest,
+    }
     return {
         "model": str(model),
-        "target": str(find_target(target)),
+        "target": found.target,
+        "engine": engine,
         "name": found.graph.name,
         "inputs": [tensor_json(info) for info in _inputs(found.graph)],
         "outputs": [tensor_json(info) for info in _outputs(found.graph)],
@@ -230,8 +205,9 @@ def _document(model: Path, target: str, found: _Inspected, stage: str | None) ->
         "passes": report.passes,
         "kernels": report.choices,
         "kernel_problem": found.problem or None,
+        "plans": report.plans,
         "failed_plugins": report.failed_plugins,
-        "notes": import_notes(report.imported),
+        "notes": [*import_notes(report.imported), *report.notes],
         "graph": _text(found, stage),
     }
 

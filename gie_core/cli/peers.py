@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gie_core.cli.model import is_engine
 from gie_core.errors import GieError
 
-__all__ = ["ENGINE_SUFFIX", "ONNXRUNTIME", "OnnxRuntime", "check_onnxruntime"]
+__all__ = ["ONNXRUNTIME", "OnnxRuntime", "check_onnxruntime"]
 
 ONNXRUNTIME = "onnxruntime"
-ENGINE_SUFFIX = ".gie"
 T = TypeVar("T")
 
 
@@ -24,7 +24,7 @@ def check_onnxruntime(model: Path) -> None:
         GieError: it is not installed, or the file is an engine of GIE's.
     """
     _check_installed(ONNXRUNTIME)
-    if model.suffix == ENGINE_SUFFIX:
+    if is_engine(model):
         raise GieError(
             f"onnxruntime reads models, and {model} is an engine; give its model instead"
         )

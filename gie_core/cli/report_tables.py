@@ -14,9 +14,7 @@ from gie_core.ir.graph import Graph, Node
 __all__ = [
     "explained",
     "print_import",
-    "print_kernels",
     "print_passes",
-    "print_providers",
     "print_refusals",
     "print_summary",
 ]
@@ -44,8 +42,11 @@ def print_summary(report: BuildReport) -> None:
     seconds: dict[str, float] = {}
     for record in report.passes:
         seconds[record.name] = seconds.get(record.name, 0.0) + record.seconds
-    rows = [(name, hits, _ms(seconds[name])) for name, hits in report.hits().items()]
-    print_table(["pass", ">hits", ">ms"], rows)
+    if any(seconds.values()):
+        rows = [(name, hits, _ms(seconds[name])) for name, hits in report.hits().items()]
+        print_table(["pass", ">hits", ">ms"], rows)
+    else:  # engine files don't keep times, which differ from build to build
+        print_table(["pass", ">hits"], report.hits().items())
 
 
 def explained(record: PassRecord, graph: Graph) -> PassRecord:
@@ -97,7 +98,8 @@ def print_passes(records: Iterable[PassRecord]) -> None:
 
 
 def _print_hits(record: PassRecord) -> None:
-    did = f"{count(len(record.hits), 'hit')}, {_ms(record.seconds)} ms"
+    took = f", {_ms(record.seconds)} ms" if record.seconds else ""
+    did = f"{count(len(record.hits), 'hit')}{took}"
     click.echo(f"{record.name}, round {record.round}: {did}")
     for hit in record.hits:
         click.echo(clean(f"  {hit.node}"))
@@ -118,44 +120,6 @@ def print_refusals(records: Iterable[PassRecord], name: str | None) -> None:
         print_table(["pass", "node", "reason"], [(*key, why) for key, why in refusals.items()])
     else:
         click.echo("nothing: whatever a pattern matched was rewritten")
-
-
-def print_providers(report: BuildReport, problem: str) -> None:
-    """How many nodes each provider runs; or why none could be chosen."""
-    print_heading("kernels")
-    if problem:
-        click.echo(clean(problem))
-        return
-    rows: dict[str, dict[str, int]] = {}
-    for choice in report.choices:
-        ops = rows.setdefault(choice.provider or "node by node", {})
-        ops[choice.op] = ops.get(choice.op, 0) + 1
-    print_table(
-        ["provider", ">nodes", "ops"],
-        [
-            (provider, sum(ops.values()), ", ".join(f"{op} ×{n}" for op, n in sorted(ops.items())))
-            for provider, ops in rows.items()
-        ],
-    )
-
-
-def print_kernels(report: BuildReport, problem: str) -> None:
-    """Who runs each node, and why those asked before do not; or why none could be chosen."""
-    print_heading("kernels")
-    if problem:
-        click.echo(clean(problem))
-        return
-    rows = [
-        (
-            each.node,
-            each.op,
-            each.provider or "node by node",
-            "; ".join(f"{r.provider}: {r.reason}" for r in each.rejections),
-            ", ".join(each.sources),
-        )
-        for each in report.choices
-    ]
-    print_table(["node", "op", "kernel from", "why not others", "covers"], rows)
 
 
 def _ms(seconds: float) -> str:

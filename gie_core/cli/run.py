@@ -14,11 +14,13 @@ import numpy as np
 from gie_core.cli.console import note, print_json, print_table, progress
 from gie_core.cli.inputs import Feed, Loader, assign_files, check_files, check_sizes, random_array
 from gie_core.cli.model import (
-    build_options,
+    Source,
     foreign_notes,
+    is_engine,
     model_argument,
-    open_engine,
     parse_sizes,
+    report_of,
+    source_options,
     tensor_json,
 )
 from gie_core.cli.outputs import check_output, outputs_json, print_outputs, save_outputs
@@ -89,11 +91,10 @@ class _Classes:
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Store outputs: .npz or .npy.")
 @click.option("--no-optimize", is_flag=True, help="Run the model as it was imported.")
-@build_options
+@source_options
 def run(
     model: Path,
-    target: str,
-    options: tuple[str, ...],
+    source: Source,
     as_json: bool,
     files: tuple[str, ...],
     inputs: tuple[str, ...],
@@ -107,7 +108,7 @@ def run(
     output: Path | None,
     no_optimize: bool,
 ) -> None:
-    """Run MODEL and print its outputs.
+    """Run MODEL, a model or an engine, and print its outputs.
 
     INPUT is a .npy, .npz, .png or .jpg file, or NAME=FILE where the model has several
     inputs. Several files for one input are run one after the other.
@@ -132,8 +133,13 @@ def run(
     wants_classes = names is not None or count is not None or as_probabilities
     classes = _Classes(names, count or TOP, as_probabilities) if wants_classes else None
 
-    engine = open_engine(model, target=target, optimized=not no_optimize, options=options)
-    for each in foreign_notes(engine.report.imported):
+    if no_optimize and is_engine(model):
+        raise GieError(
+            f"--no-optimize is for models, but {model} is an engine: it is built already"
+        )
+
+    engine = source.open(model, optimized=not no_optimize)
+    for each in foreign_notes(report_of(engine).imported):
         note(each)
     check_sizes(sizes, engine.inputs)
     filler = _random(engine, given, seed, sizes) if random_input else {}
@@ -191,7 +197,7 @@ def _document(
         "model": str(model),
         "target": str(engine.target),
         "inputs": [tensor_json(info) for info in engine.inputs],
-        "notes": foreign_notes(engine.report.imported),
+        "notes": foreign_notes(report_of(engine).imported),
         "runs": [
             {
                 "input": each.name,

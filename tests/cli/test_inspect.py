@@ -98,10 +98,41 @@ def test_print_after(name: str) -> None:
     assert len(parse_graph(graph, core_ops())) == 2
 
 
-def test_kernels_with_rejections_and_sources() -> None:
-    [_, _, m, y] = printed("scores.toy --kernels").splitlines()
-    assert " ".join(m.split()) == "m matmul reference toy-kernels: toys only do relu"
-    assert " ".join(y.split()) == "y relu toy-kernels Relu_0"
+def test_kernels_with_formats_and_sources() -> None:
+    head, m, y = printed("scores.toy --kernels").splitlines()[1:]
+    assert head.split() == ["node", "op", "kernel", "formats", "time", "covers"]
+    assert m.split()[:4] == ["m", "matmul", "reference", "NumPy"]
+    assert y.split()[:3] == ["y", "relu", "toy-kernels"]
+    assert y.split()[-1] == "Relu_0"
+
+
+@pytest.mark.parametrize("name", ["y", "%y", "Relu_0"])
+def test_a_node(name: str) -> None:
+    first, *rest = printed(f"scores.toy --node {name}").splitlines()
+    assert first == "%y = relu from Relu_0"
+    kernel, formats, time = (" ".join(line.split()) for line in rest)
+    assert (kernel, formats) == ("kernel toy-kernels arrays", "formats f32 any → f32 pitched")
+    assert time.startswith("time ")
+
+
+def test_a_node_with_the_providers_that_do_not_run_it() -> None:
+    *_, head, row = printed("scores.toy --node m").splitlines()
+    assert " ".join(head.split()) == "why not who"
+    assert " ".join(row.split()) == "toys only do relu toy-kernels"
+
+
+def test_plans() -> None:
+    head, columns, m, y = printed("scores.toy --plans").splitlines()
+    assert head.startswith("plan for n = 1: 2 steps, an arena of ")
+    assert (
+        columns.split()
+        == [*("begin", "time", "node", "kernel", "operands", "results", "at", "workspace")][
+            : len(columns.split())
+        ]
+    )
+    assert " ".join(m.split()).startswith("0 0 ns ")
+    assert " m reference NumPy f32[1, 3] f32[1, 4] " in " ".join(m.split())
+    assert " y toy-kernels arrays f32[1, 4] f32[1, 4] " in " ".join(y.split())
 
 
 def test_foreign() -> None:
@@ -138,6 +169,8 @@ def test_json() -> None:
         ("scores.toy --print-after toy-drop-ne", "did you mean toy-drop-neg?"),
         ("scores.toy --why-not=nope", "there is no pass 'nope'; the passes are toy-drop-neg"),
         ("scores.toy --graph nope", "invalid value for '--graph'"),
+        ("scores.toy --node Relu_1", "no kernel is chosen for a node 'Relu_1'; did you mean"),
+        ("scores.toy --node qqq", "no kernel is chosen for a node 'qqq'; --kernels lists them"),
     ],
 )
 def test_mistakes(line: str, error: str) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 
 from gie_core.errors import GieError
 from gie_core.ir.op import OpRegistry
+from gie_core.ir.specialize import is_static
 from gie_core.ir.text import format_graph
 from gie_core.kernels.provider import KernelProvider
 from gie_core.ops import core_ops
@@ -26,7 +27,7 @@ from gie_core.testing.cases import CASES, Case
 from gie_core.testing.claims import check_support
 from gie_core.testing.comparing import Tolerance
 from gie_core.testing.judge import Judge
-from gie_core.testing.kernels import calls_of, problems_of, static
+from gie_core.testing.node import calls_of, problems_of, static
 
 __all__ = ["check_case", "check_provider", "provider_cases"]
 
@@ -111,6 +112,7 @@ def check_case(
         support = provider.supports(node, target)
         check_support(support)
         assert support == provider.supports(node, target), "supports() gives another answer later"
+        assert not (support.open and is_static(node)), "it says later, but all shapes are known"
     except AssertionError as error:
         raise _failure(case, [str(error)]) from None
     except Exception as error:

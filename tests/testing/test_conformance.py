@@ -69,6 +69,16 @@ class Shy(Relus):
         return Support.no("not today")
 
 
+class Late(Relus):
+    def accepts(self, node: Node) -> Support:
+        return Support.later()
+
+
+class Breaking(Relus):
+    def candidates(self, node: Node, target: Target) -> Sequence[Candidate]:
+        raise KeyError("relu")
+
+
 class Raising(Relus):
     def supports(self, node: Node, target: Target) -> Support:
         if not node.results[0].tensor.is_static:
@@ -102,6 +112,8 @@ class Negating(Relus):
         (Silent, "it rejects the node without a reason"),
         (Wavering, "gives another answer later"),
         (Shy, "it supports none of the cases"),
+        (Late, "it says later, but all shapes are known"),
+        (Breaking, "it raises KeyError: 'relu'"),
         (Raising, r"supports\(\) raises KeyError: 'n'"),
         (Counting, "a second call gives others"),
         (Renaming, "it changed the graph"),

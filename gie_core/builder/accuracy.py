@@ -15,8 +15,7 @@ from gie_core.builder.error_budget import (
     variance,
 )
 from gie_core.builder.expand import Expanded, materialize
-from gie_core.builder.prices import Key, TimedPrices
-from gie_core.builder.timing_cache import Timing
+from gie_core.builder.prices import TimedPrices, Timings
 from gie_core.builder.ways import Kernel
 from gie_core.engine.plan import Plan
 from gie_core.errors import GieError
@@ -134,7 +133,7 @@ class BudgetedPrices(TimedPrices):
     def __init__(
         self,
         target: Target,
-        timings: Mapping[Key, Timing],
+        timings: Timings,
         errors: ErrorModel,
         providers: Sequence[NamedProvider],
         memory: bool,
@@ -151,8 +150,8 @@ class BudgetedPrices(TimedPrices):
         results = sum(_bytes(layout) for layout in way.results)
         return _as_price(results + self._packed_bytes(way), nanoseconds)
 
-    def copy(self, source: Layout, target: Layout) -> int:
-        time = super().copy(source, target)
+    def copy(self, value: Value, source: Layout, target: Layout) -> int:
+        time = super().copy(value, source, target)
         return _as_price(_bytes(target), time) if self._memory else time
 
     def kernel_error(self, way: Kernel) -> float:

@@ -38,8 +38,8 @@ class Prices(Protocol):
         """σ² that a kernel adds to the relative error of the outputs."""
         ...
 
-    def copy(self, source: Layout, target: Layout) -> int:
-        """Nanoseconds of a copy."""
+    def copy(self, value: Value, source: Layout, target: Layout) -> int:
+        """What the strategy minimizes, for a copy of a value: nanoseconds."""
         ...
 
     def copy_error(self, value: Value, source: Layout, target: Layout) -> float:
@@ -317,7 +317,7 @@ class _Formulator:
                 Option(
                     key=f"{_place(piece)} part {index} copied {number}",
                     covers=frozenset({node}),
-                    time=self._prices.copy(layout, target),
+                    time=self._prices.copy(operand, layout, target),
                     reads=(self._stored(operand, number),),
                     excludes=frozenset(s.group for s in mine.values()),
                 ),
@@ -375,7 +375,7 @@ class _Formulator:
                                 value=self._values[value],
                                 source=source,
                                 target=target,
-                                time=self._prices.copy(one, other),
+                                time=self._prices.copy(value, one, other),
                                 error=self._prices.copy_error(value, one, other),
                             )
                         )

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, Protocol
 
 from gie_core.builder.accuracy import Accuracy, storage_types
-from gie_core.builder.environment import host_environment
+from gie_core.builder.environment import host_environment, last_level_cache
 from gie_core.builder.importing import import_model
 from gie_core.builder.passes import Pass, PassError, run_passes, sort_passes
 from gie_core.builder.planner import Clocks, plan_graph
@@ -122,7 +122,7 @@ def build(
     providers = kernel_providers(host, goal)
     check_runnable(graph, goal, providers)
     plans: list[Plan] = []
-    with _clocks(goal, timing, timing_cache, workspace, host, watch) as clocks:
+    with _clocks(goal, timing, timing_cache, workspace, _are_cold(graph), host, watch) as clocks:
         for sizes in _profiles(graph, shapes, report):
             planned = plan_graph(
                 graph,
@@ -165,12 +165,18 @@ def _profiles(graph: Graph, shapes: Shapes | None, report: BuildReport) -> list[
     return [sizes]
 
 
+def _are_cold(graph: Graph) -> bool:
+    """Whether the weights don't stay in the caches from one run to the next."""
+    return sum(v.data.nbytes for v in graph.constants if v.data is not None) > last_level_cache()
+
+
 @contextmanager
 def _clocks(
     target: Target,
     timing: bool | TunerOptions,
     path: str | os.PathLike[str] | None,
     workspace: int | None,
+    cold: bool,
     host: PluginHost,
     watch: Watch | None,
 ) -> Generator[Clocks | None, None, None]:
@@ -178,9 +184,7 @@ def _clocks(
     if timing is False and path is None:
         yield None
         return
-    cache = TimingCache()
-    if path is not None and os.path.exists(path):
-        cache = TimingCache.load(path)
+    cache = TimingCache() if path is None else TimingCache.load(path)
 
     def timed(job: Job, found: Timing, cached: bool) -> None:
         node = job.node.results[0].name
@@ -188,7 +192,7 @@ def _clocks(
         if watch is not None:
             watch.timed(job, found, cached)
 
-    environment = host_environment(workspace=workspace)
+    environment = host_environment(workspace=workspace, cold=cold)
     tuner = Tuner(
         target,
         environment,

@@ -10,7 +10,7 @@ from gie_core.builder.accuracy import Accuracy, BudgetedPrices, ErrorModel, cali
 from gie_core.builder.expand import Piece, expand
 from gie_core.builder.formulate import Formulation, decisions_of, formulate, key_of
 from gie_core.builder.pins import pinned
-from gie_core.builder.prices import JobList, Key, ModelPrices, SoundPrices, TimedPrices
+from gie_core.builder.prices import JobList, ModelPrices, SoundPrices, TimedPrices, Timings
 from gie_core.builder.report import (
     Alternative,
     KernelChoice,
@@ -19,7 +19,6 @@ from gie_core.builder.report import (
     StorageRecord,
 )
 from gie_core.builder.strategy import Solution, StrategyError, solve
-from gie_core.builder.timing_cache import Timing
 from gie_core.builder.tuner import Tuner
 from gie_core.builder.ways import Kernel, View, Ways, find_ways
 from gie_core.builder.whole import PlanTimer, seeded_inputs
@@ -138,7 +137,7 @@ def _fastest(
 
 def _within_budget(
     ways: Ways,
-    timings: Mapping[Key, Timing],
+    timings: Timings,
     accuracy: Accuracy,
     clocks: Clocks,
     providers: Sequence[NamedProvider],
@@ -159,7 +158,7 @@ def _within_budget(
         formulation = formulate(ways, prices, workspace, budget)
         rivals: list[_Rival] = []
         worst = 0.0
-        for solution in solve(formulation.problem, 1 if accuracy.memory else RIVALS):
+        for solution in solve(formulation.problem):
             rival = _Rival.of(formulation, solution, providers, sizes)
             error = errors.error_of(rival.plan, providers)
             if error <= accuracy.max_error:
@@ -237,12 +236,11 @@ def _static(graph: Graph, sizes: Mapping[str, int]) -> Graph:
         ) from None
 
 
-def _measured(ways: Ways, target: Target, tuner: Tuner, workspace: int | None) -> dict[Key, Timing]:
+def _measured(ways: Ways, target: Target, tuner: Tuner, workspace: int | None) -> Timings:
     """The timings of all ways that could be chosen."""
     wanted = JobList(target)
     formulate(ways, wanted, workspace)
-    timings = tuner.tune(list(wanted.jobs.values()))
-    return dict(zip(wanted.jobs, timings, strict=True))
+    return wanted.timed(tuner)
 
 
 def _record(plan: Plan, decisions: Decisions) -> PlanRecord:

@@ -48,13 +48,17 @@ class LazyCommand:
 
 
 COMMANDS = {
-    "run": LazyCommand("gie_core.cli.run:run", "Run a model and print its outputs."),
+    "build": LazyCommand("gie_core.cli.build:build", "Build an engine file of a model."),
+    "run": LazyCommand("gie_core.cli.run:run", "Run a model or an engine and print its outputs."),
     "inspect": LazyCommand(
-        "gie_core.cli.inspect:inspect", "Show a model's graph and what becomes of it."
+        "gie_core.cli.inspect:inspect", "Show what becomes of a model, or what is in an engine."
     ),
     "bench": LazyCommand("gie_core.cli.bench:bench", "Time a model, beside a peer if you like."),
     "compare": LazyCommand(
         "gie_core.cli.compare:compare", "Find where a model's values leave the reference's."
+    ),
+    "merge-caches": LazyCommand(
+        "gie_core.cli.merge_caches:merge_caches", "Make one timing cache of several."
     ),
     "plugins": LazyCommand("gie_core.cli.plugins:plugins", "List plugins and what they provide."),
     "demo": LazyCommand("gie_core.cli.demo:demo", "Read handwritten digits, from file to answer."),

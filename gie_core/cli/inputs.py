@@ -20,7 +20,15 @@ from gie_core.errors import GieError
 from gie_core.ir.dims import evaluate_dim, free_symbols
 from gie_core.ir.types import Array, DType, TensorType
 
-__all__ = ["Feed", "Loader", "assign_files", "check_files", "check_sizes", "random_array"]
+__all__ = [
+    "Feed",
+    "Loader",
+    "assign_files",
+    "check_files",
+    "check_sizes",
+    "random_array",
+    "read_arrays",
+]
 
 MAX_UNPACKED = 1 << 32
 """Bytes that the arrays of a .npz file may claim together."""
@@ -96,7 +104,7 @@ class Loader:
     def _load(self, path: Path, info: TensorInfo) -> Array:
         if path.suffix.lower() in SUFFIXES:
             return self._picture(path, info)
-        arrays = _read_arrays(path)
+        arrays = read_arrays(path)
         array = _member(arrays, path, info) if isinstance(arrays, dict) else arrays
         typed = _typed(array, path, info)
         if typed.dtype != array.dtype:
@@ -178,7 +186,7 @@ def _split(
     return named, unnamed
 
 
-def _read_arrays(path: Path) -> Array | dict[str, Array]:
+def read_arrays(path: Path) -> Array | dict[str, Array]:
     """The array of a .npy file, or those of a .npz file by name. Pickled objects are refused."""
     try:
         if not path.stat().st_size:

@@ -43,7 +43,7 @@ __all__ = ["inspect"]
 ALL = "all"
 
 
-@click.command("inspect", short_help="Show a model's graph and what becomes of it, or an engine.")
+@click.command("inspect", short_help="Show what becomes of a model, or what is in an engine.")
 @model_argument
 @click.option("--graph", "stage", type=click.Choice(["imported", "optimized"]), help="Print it.")
 @click.option("--passes", is_flag=True, help="Print what each pass rewrote.")

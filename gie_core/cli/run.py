@@ -65,7 +65,7 @@ class _Classes:
         return top(softmax(rows) if self.softmax else rows, self.count, self.labels)
 
 
-@click.command("run", short_help="Run a model and print its outputs.")
+@click.command("run", short_help="Run a model or an engine and print its outputs.")
 @model_argument
 @click.argument("files", nargs=-1, metavar="[INPUT]...")
 @click.option(

@@ -7,7 +7,7 @@ as the formats say, and binds. Then it looks at everything that the engine relie
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -180,8 +180,16 @@ class _Bound:
             return list(provider.bind(self.node, self.candidate.name, memory))
 
     def _results(self, case: _Case) -> list[Buffer]:
-        each = zip(self.candidate.results, self.node.results, case.results, strict=True)
-        return [_buffer(format_, value, name) for format_, value, name in each]
+        found: list[Buffer] = []
+        for n, (format_, value) in enumerate(
+            zip(self.candidate.results, self.node.results, strict=True)
+        ):
+            alignment = format_.alignment
+            if case.in_place is not None and case.in_place[0] == n:
+                operand = self.candidate.operands[case.in_place[1]]
+                alignment = max(alignment, 1 if operand is None else operand.alignment)
+            found.append(_buffer(replace(format_, alignment=alignment), value, case.results[n]))
+        return found
 
     def _operands(self, case: _Case) -> list[Buffer | None]:
         """A buffer for each; operands that are one value in one format share it."""

@@ -7,6 +7,7 @@ import os
 from gie_core.engine.engine import Engine
 from gie_core.engine.file import ProviderVersion, load_package
 from gie_core.executors import HostMaker
+from gie_core.ir.specialize import extents
 from gie_core.plugin.host import PluginHost, default_host
 from gie_core.runtime.providers import kernel_providers
 from gie_core.runtime.target import find_target
@@ -45,7 +46,7 @@ def load(
 
         target = package.target
         shapes = [
-            {v.name: v.tensor.dims for v in plan.graph.inputs} for plan in package.plans if plan.sizes
+            {v.name: extents(v) for v in plan.graph.inputs} for plan in package.plans if plan.sizes
         ]
         return build(
             package.graph, target=target, shapes=shapes or None, optimized=False, host=host

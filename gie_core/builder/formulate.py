@@ -12,7 +12,7 @@ from gie_core.builder.ways import Kernel, View, Ways
 from gie_core.engine.assemble import Chosen, Decisions
 from gie_core.engine.views import slice_of, view_layouts
 from gie_core.ir.graph import Node, Value
-from gie_core.ir.specialize import is_static_type
+from gie_core.ir.specialize import extents, is_static_type
 from gie_core.kernels.format import Format, Layout, row_major
 from gie_core.ops.shape import Concat
 
@@ -253,12 +253,12 @@ class _Formulator:
         makers |= {value for join in self._ways.joins for value in join.results}
         for index, operand in enumerate(piece.node.operands):
             assert operand is not None
-            extent = operand.tensor.dims[axis]
+            extent = extents(operand)[axis]
             again = operand in piece.node.operands[:index]
             for format_ in formats if operand in makers and not again else ():
-                whole = format_.layout(result.tensor.dims)
+                whole = format_.layout(extents(result))
                 _, layout = slice_of(whole, axis, start, extent)
-                key = self._find(operand, format_.layout(operand.tensor.dims))
+                key = self._find(operand, format_.layout(extents(operand)))
                 if key is None:
                     continue
                 group = AliasGroup(len(self._groups), f"{index} of %{result.name} as {format_}")
@@ -272,7 +272,7 @@ class _Formulator:
         """One node for the join itself, and one for each operand that gets there somehow."""
         (result,) = piece.results
         for format_ in formats:
-            layout = format_.layout(result.tensor.dims)
+            layout = format_.layout(extents(result))
             number = self._number(result, layout)
             wrong = {
                 s.group for (p, _, f), s in self._places.items() if p is piece and f != format_
@@ -311,7 +311,7 @@ class _Formulator:
                 ),
                 _Part(piece, index, True),
             )
-        target = formats[0].layout(operand.tensor.dims)
+        target = formats[0].layout(extents(operand))
         for number, layout in enumerate(self._ways.layouts[operand]):
             self._add(
                 Option(
@@ -382,7 +382,7 @@ class _Formulator:
         return found
 
     def _wanted(self, value: Value) -> Stored | None:
-        number = self._find(value, row_major(value.tensor).layout(value.tensor.dims))
+        number = self._find(value, row_major(value.tensor).layout(extents(value)))
         return None if number is None else self._stored(value, number)
 
     def _stored(self, value: Value, number: int) -> Stored:

@@ -32,9 +32,8 @@ def pinned(ways: Ways, pins: Mapping[str, str]) -> Ways:
         left_out = covered - {n for way in fitting for n in way.piece.covers}
         if left_out:
             have = sorted({f"{way.owner.name} {way.candidate.name}" for way in touching})
-            raise GieError(
-                f"nothing named {wish!r} runs {name!r}; what runs it: {', '.join(have) or 'nothing'}"
-            )
+            found = ", ".join(have) or "nothing"
+            raise GieError(f"nothing named {wish!r} runs {name!r}; what runs it: {found}")
         keep = {id(way) for way in fitting}
         kernels = [w for w in kernels if id(w) in keep or not covered & set(w.piece.covers)]
     return replace(ways, kernels=kernels) if pins else ways

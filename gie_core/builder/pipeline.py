@@ -7,6 +7,7 @@ import inspect
 import os
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from gie_core.builder.accuracy import Accuracy, storage_types
@@ -184,7 +185,7 @@ def _clocks(
     if timing is False and path is None:
         yield None
         return
-    cache = TimingCache() if path is None else TimingCache.load(path)
+    cache = TimingCache() if path is None else TimingCache.load(Path(path))
 
     def timed(job: Job, found: Timing, cached: bool) -> None:
         node = job.node.results[0].name
@@ -205,7 +206,7 @@ def _clocks(
         yield Clocks(tuner, PlanTimer(cache, environment))
     finally:
         if path is not None:
-            cache.save(path)
+            cache.save(Path(path))
 
 
 def _versions(

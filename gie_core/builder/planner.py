@@ -153,11 +153,10 @@ def _within_budget(
     inputs = _calibration(ways.expanded.graph, accuracy)
     errors = ErrorModel(ways.expanded, inputs, providers, target)
     prices = BudgetedPrices(target, timings, errors, providers, accuracy.memory)
-    budget = accuracy.max_error
+    budget, worst = accuracy.max_error, 0.0
     for _ in range(TIGHTENINGS):
         formulation = formulate(ways, prices, workspace, budget)
         rivals: list[_Rival] = []
-        worst = 0.0
         for solution in solve(formulation.problem):
             rival = _Rival.of(formulation, solution, providers, sizes)
             error = errors.error_of(rival.plan, providers)

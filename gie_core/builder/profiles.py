@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 from gie_core.builder.report import Rejection
 from gie_core.builder.ways import nobody
 from gie_core.errors import GieError
 from gie_core.ir.dims import SymInt, evaluate_dim, symbol
 from gie_core.ir.graph import Graph, Value
-from gie_core.ir.specialize import specialize, symbols_of_inputs
+from gie_core.ir.specialize import extents, specialize, symbols_of_inputs
 from gie_core.ir.types import TensorType
 from gie_core.kernels.provider import NamedProvider
 from gie_core.runtime.target import Target
@@ -32,7 +31,7 @@ def profile_sizes(graph: Graph, shapes: Shapes | None) -> list[dict[str, int]]:
         GieError: a shape does not fit its input, or an input's sizes are not given.
     """
     profiles = [shapes] if isinstance(shapes, Mapping) else list(shapes or ())
-    found = [_sizes(graph, cast("Mapping[str, Sequence[int]]", each)) for each in profiles]
+    found = [_sizes(graph, each) for each in profiles]
     if not symbols_of_inputs(graph):
         return [{}]
     return [dict(pairs) for pairs in dict.fromkeys(tuple(sorted(f.items())) for f in found)]
@@ -66,7 +65,7 @@ def _bind(value: Value, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
 
 def _check(value: Value, shape: tuple[int, ...], sizes: Mapping[str, int]) -> None:
     for dim, extent in zip(
-        value.tensor.dims if value.tensor.is_static else value.tensor.shape or (),
+        extents(value) if value.tensor.is_static else value.tensor.shape or (),
         shape,
         strict=True,
     ):

@@ -133,4 +133,3 @@ def _plan(plan: Plan, graph: Graph, providers: Sequence[NamedProvider]) -> Plan:
             )
             weights += packed
     return replace(plan, graph=new, steps=tuple(steps), weights=tuple(weights))
-

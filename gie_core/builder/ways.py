@@ -16,7 +16,7 @@ from gie_core.builder.report import Rejection
 from gie_core.engine.plan import AT_RUN_TIME
 from gie_core.engine.views import view_layouts
 from gie_core.ir.graph import Node, Value
-from gie_core.ir.specialize import is_static, is_static_type
+from gie_core.ir.specialize import extents, is_static, is_static_type
 from gie_core.ir.types import DType
 from gie_core.kernels.candidate import Candidate, Support
 from gie_core.kernels.format import Format, Layout, row_major
@@ -123,7 +123,7 @@ class _Finder:
     def ways(self) -> Ways:
         for value in self._ways.expanded.graph.inputs:
             if is_static_type(value.type):
-                self._may_lie(value, row_major(value.tensor).layout(value.tensor.dims))
+                self._may_lie(value, row_major(value.tensor).layout(extents(value)))
         # The layouts in which values are made come first, then those in which they are read.
         for piece in self._ways.expanded.pieces:
             self._ask(piece)
@@ -150,7 +150,7 @@ class _Finder:
         self._ways.rejections[piece] = rejections
         for _, candidate in offered:
             for value, format_ in zip(piece.results, candidate.results, strict=True):
-                self._may_lie(value, format_.layout(value.tensor.dims))
+                self._may_lie(value, format_.layout(extents(value)))
         if not offered and len(piece.covers) == 1 and piece not in self._ways.joins:
             raise nobody(node, self._target, rejections)
 
@@ -197,8 +197,8 @@ class _Finder:
             if value.tensor.rank != len(format_.order):
                 return f"its format {format_} does not fit %{value.name}"
             own = value.tensor.dtype
-            allowed = {own} | (self._storage if own is DType.F32 else set())
-            if format_.dtype not in allowed:
+            is_narrowed = own is DType.F32 and format_.dtype in self._storage
+            if format_.dtype is not own and not is_narrowed:
                 return f"storing %{value.name} as {format_.dtype} is not allowed"
         if candidate.packed is not None and candidate.packed not in self._storage:
             return f"storing constants as {candidate.packed} is not allowed"
@@ -222,7 +222,7 @@ class _Finder:
         self._ways.rejections[piece] = tuple(rejections)
         for value in piece.results:
             if is_static_type(value.type):
-                self._may_lie(value, row_major(value.tensor).layout(value.tensor.dims))
+                self._may_lie(value, row_major(value.tensor).layout(extents(value)))
 
     # ── Views and joins ─────────────────────────────────────────────────────────────
 
@@ -230,9 +230,9 @@ class _Finder:
         operand = piece.node.operands[0] if piece.node.operands else None
         if operand is None or operand.data is not None:
             return
-        if view_layouts(piece.node, row_major(operand.tensor).layout(operand.tensor.dims)) is None:
+        if view_layouts(piece.node, row_major(operand.tensor).layout(extents(operand))) is None:
             return  # it moves elements whatever their order
-        self._may_lie(operand, row_major(operand.tensor).layout(operand.tensor.dims))
+        self._may_lie(operand, row_major(operand.tensor).layout(extents(operand)))
         for layout in list(self._ways.layouts[operand]):
             found = view_layouts(piece.node, layout)
             if found is None:
@@ -245,7 +245,7 @@ class _Finder:
     def _join(self, piece: Piece) -> None:
         """A concatenation in every format that some operand is made in."""
         (result,) = piece.results
-        if not all(result.tensor.dims):
+        if not all(extents(result)):
             return
         formats = [_plain(row_major(result.tensor))]
         for operand in piece.node.operands:
@@ -255,14 +255,14 @@ class _Finder:
                 if order is None:
                     continue
                 format_ = Format(layout.dtype, order)
-                if not any(f.same_place(format_, result.tensor.dims) for f in formats):
+                if not any(f.same_place(format_, extents(result)) for f in formats):
                     formats.append(format_)
         self._ways.joins[piece] = formats
         for format_ in formats:
-            self._may_lie(result, format_.layout(result.tensor.dims))
+            self._may_lie(result, format_.layout(extents(result)))
         for operand in piece.node.operands:
             assert operand is not None
-            self._may_lie(operand, row_major(operand.tensor).layout(operand.tensor.dims))
+            self._may_lie(operand, row_major(operand.tensor).layout(extents(operand)))
 
     # ── Layouts ─────────────────────────────────────────────────────────────────────
 
@@ -277,7 +277,7 @@ class _Finder:
             if value is None or format_ is None or value.data is not None:
                 continue
             if not any(format_.accepts(layout) for layout in self._ways.layouts[value]):
-                self._may_lie(value, format_.layout(value.tensor.dims))
+                self._may_lie(value, format_.layout(extents(value)))
 
     def _combine(self, piece: Piece, owner: NamedProvider, candidate: Candidate) -> None:
         """A way for each combination of operand layouts that a kernel takes."""
@@ -287,7 +287,7 @@ class _Finder:
             if value is None or format_ is None:
                 accepted.append([None])
             elif value.data is not None:
-                accepted.append([format_.layout(value.tensor.dims)])
+                accepted.append([format_.layout(extents(value))])
             elif value in chosen:  # read twice: in one layout, which the first place decides
                 accepted.append([None])
             else:
@@ -298,7 +298,7 @@ class _Finder:
             next(
                 known
                 for known in self._ways.layouts[value]
-                if known.canonical() == format_.layout(value.tensor.dims).canonical()
+                if known.canonical() == format_.layout(extents(value)).canonical()
             )
             for value, format_ in zip(piece.results, candidate.results, strict=True)
         )

@@ -11,7 +11,7 @@ from gie_core.builder.environment import Environment
 from gie_core.builder.timing_cache import Timing, TimingCache, entry_key
 from gie_core.engine.plan import Plan
 from gie_core.ir.graph import Graph
-from gie_core.ir.specialize import is_static_type
+from gie_core.ir.specialize import extents, is_static_type
 from gie_core.ir.types import Array, DType
 from gie_core.kernels.provider import NamedProvider
 from gie_core.runtime.context import HostContext
@@ -86,7 +86,7 @@ def seeded_inputs(graph: Graph, seed: int = 0) -> list[Array] | None:
     rng = np.random.default_rng(seed)
     if not all(is_static_type(value.type) for value in graph.inputs):
         return None
-    return [_array(v.tensor.dtype, v.tensor.dims, rng) for v in graph.inputs]
+    return [_array(v.tensor.dtype, extents(v), rng) for v in graph.inputs]
 
 
 def _array(dtype: DType, shape: Sequence[int], rng: np.random.Generator) -> Array:

@@ -16,7 +16,7 @@ from gie_core.engine.storage import place
 from gie_core.engine.views import slice_of, view_layouts
 from gie_core.errors import GieError
 from gie_core.ir.graph import Graph, Node, Value
-from gie_core.ir.specialize import is_static_type
+from gie_core.ir.specialize import extents, is_static_type
 from gie_core.ir.types import Array, DType
 from gie_core.kernels.candidate import Candidate
 from gie_core.kernels.format import Format, Layout, row_major
@@ -198,7 +198,7 @@ class _Assembler:
             result = node.result
             region = self._reserved.get(result)
             if region is None:
-                region = self._region(format_.layout(result.tensor.dims), self._kind(result))
+                region = self._region(format_.layout(extents(result)), self._kind(result))
                 self._reserved[result] = region
             for index, part in enumerate(_slices(node, region)):
                 operand = node.operands[index]
@@ -231,7 +231,7 @@ class _Assembler:
         place: Place = self._slot()
         if is_static_type(value.type):
             kind = Kind.STATE if value in self._states else Kind.INPUT
-            place = self._region(row_major(value.tensor).layout(value.tensor.dims), kind)
+            place = self._region(row_major(value.tensor).layout(extents(value)), kind)
         self._settle(value, place)
         return place
 
@@ -263,7 +263,7 @@ class _Assembler:
         home = self._home(value)
         if isinstance(home, Region) and format_.accepts(home.layout):
             return home
-        layout = format_.layout(value.tensor.dims)
+        layout = format_.layout(extents(value))
         if (value, layout) not in self._copies:
             region = self._copies[value, layout] = self._region(layout, Kind.ARENA)
             self._copy(node, home, region)
@@ -275,7 +275,7 @@ class _Assembler:
         value, format_ = node.results[index], candidate.results[index]
         if value in self._reserved:
             return self._reserved[value]
-        layout = format_.layout(value.tensor.dims)
+        layout = format_.layout(extents(value))
         for result, operand in candidate.in_place:
             if result == index and self._is_free(node, operand, operands[operand], layout, value):
                 region = operands[operand]
@@ -381,7 +381,7 @@ def _slices(node: Node, region: Region) -> list[Region]:
     start = 0
     for operand in node.operands:
         assert operand is not None
-        extent = operand.tensor.dims[axis]
+        extent = extents(operand)[axis]
         offset, layout = slice_of(region.layout, axis, start, extent)
         found.append(Region(region.storage, region.offset + offset, layout))
         start += extent

@@ -13,7 +13,7 @@ from typing import NoReturn
 from gie_core.engine.plan import ALIGNMENT, Kind, Place, Plan, Region, Slot, Step, Storage
 from gie_core.errors import GieError
 from gie_core.ir.graph import Value
-from gie_core.ir.specialize import is_static_type
+from gie_core.ir.specialize import extents, is_static_type
 from gie_core.ir.types import DType
 
 __all__ = ["PlanError", "check_plan"]
@@ -133,7 +133,7 @@ class _Checker:
             return
         if not is_static_type(value.type):
             self._fail(where, f"%{value.name}: {value.type} is not known well enough for a region")
-        if value.tensor.dims != place.layout.shape:
+        if extents(value) != place.layout.shape:
             self._fail(where, f"%{value.name} is {value.type}, its layout {place.layout}")
 
     # ── Steps ───────────────────────────────────────────────────────────────────────

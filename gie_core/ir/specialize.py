@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 from gie_core.ir.dims import Dim, SymInt, evaluate_dim, free_symbols, substitute_dim, symbol
 from gie_core.ir.graph import Graph, Node, Value
 from gie_core.ir.op import Op
 from gie_core.ir.types import DType, TensorType, Type
 
-__all__ = ["is_static", "is_static_type", "specialize", "symbols_of_inputs"]
+__all__ = ["extents", "is_static", "is_static_type", "specialize", "symbols_of_inputs"]
 
 
 def specialize(graph: Graph, sizes: Mapping[str, int]) -> Graph:
@@ -70,6 +71,18 @@ def is_static_type(type_: Type) -> bool:
     return isinstance(type_, TensorType) and type_.is_static and type_.dtype is not DType.STR
 
 
+def extents(value: Value) -> tuple[int, ...]:
+    """The shape of a tensor that has no symbols in it.
+
+    Raises:
+        ValueError: it has.
+    """
+    dims = value.tensor.dims
+    if not all(isinstance(dim, int) for dim in dims):
+        raise ValueError(f"%{value.name} is {value.type}, not of a known shape")
+    return cast("tuple[int, ...]", dims)
+
+
 def symbols_of_inputs(graph: Graph) -> frozenset[str]:
     """The symbols that the sizes of the inputs decide."""
     types = (v.type for v in graph.inputs if isinstance(v.type, TensorType))
@@ -85,19 +98,29 @@ def _is_symbol(dim: Dim) -> bool:
 def _sized_op(op: Op, operands: list[Value | None], sizes: Mapping[str, int]) -> Op:
     if op.name == "group":
         (name, body), *_ = op.subgraphs().items()
-        return op.replace(**{name: specialize(body, _sizes_of_body(body, operands))})
+        return op.replace(**{name: specialize(body, _sizes_of_body(body, operands, sizes))})
     return op.resolve(sizes) if op.symbols() and op.symbols() <= sizes.keys() else op
 
 
-def _sizes_of_body(body: Graph, operands: list[Value | None]) -> dict[str, int]:
-    """What a group's operands say of the symbols in its body."""
-    sizes: dict[str, int] = {}
+def _sizes_of_body(
+    body: Graph, operands: list[Value | None], outside: Mapping[str, int]
+) -> dict[str, int]:
+    """The numbers for the symbols in a group's body.
+
+    A symbol that is an extent of an input stands for the operand's; the others are those of the
+    graph around the body.
+    """
+    sizes = dict(outside)
     for inner, outer in zip(body.inputs, operands, strict=True):
         if outer is None or not isinstance(inner.type, TensorType):
             continue
         for dim, extent in zip(inner.type.shape or (), outer.tensor.shape or (), strict=False):
-            if _is_symbol(dim) and isinstance(extent, int):
-                sizes[next(iter(free_symbols(dim)))] = extent
+            if _is_symbol(dim):
+                (name,) = free_symbols(dim)
+                if isinstance(extent, int):
+                    sizes[name] = extent
+                else:
+                    sizes.pop(name, None)
     return sizes
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from gie_core.ir.graph import Node
 from gie_core.ir.op import Op
+from gie_core.ir.specialize import extents
 from gie_core.ir.types import Array
 from gie_core.kernels.candidate import Candidate, Support, Work
 from gie_core.kernels.format import Strides, row_major
@@ -47,7 +48,7 @@ class FunctionKernels(ABC):
         )
         results = tuple(row_major(v.tensor, Strides.PITCHED) for v in node.results)
         values = [v for v in (*node.operands, *node.results) if v is not None]
-        elements = sum(math.prod(v.tensor.dims) for v in values)
+        elements = sum(math.prod(extents(v)) for v in values)
         # A reference makes its result anew, often in several steps, and is copied from there.
         work = Work(bytes=16 * elements, steps=4 * elements, calls=20)
         return [Candidate("NumPy", operands, results, work=work)]

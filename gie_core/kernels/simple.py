@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gie_core.ir.graph import Node, Value
-from gie_core.ir.specialize import is_static
+from gie_core.ir.specialize import extents, is_static
 from gie_core.ir.types import Array
 from gie_core.kernels.candidate import Candidate, Support, Work
 from gie_core.kernels.format import Strides, row_major
@@ -82,4 +82,4 @@ def _is_constant(value: Value) -> bool:
 
 
 def _elements(value: Value) -> int:
-    return math.prod(dim for dim in value.tensor.dims if isinstance(dim, int))
+    return math.prod(extents(value))

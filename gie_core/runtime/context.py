@@ -180,6 +180,7 @@ class HostContext:
     def _stands_for(self, place: Place, value: Value, array: Any) -> bool:
         if not isinstance(place, Region) or not isinstance(array, np.ndarray):
             return False
+        array = cast("Array", array)
         storage = self.plan.storages[place.storage]
         if storage.kind not in (Kind.INPUT, Kind.OUTPUT) or not array.flags.c_contiguous:
             return False

@@ -8,18 +8,19 @@ about it with the shapes as they are, and the answer is kept for the next time.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard, cast
 
 import numpy as np
 
-from gie_core.ir.graph import Graph, Node
+from gie_core.ir.graph import Graph, Node, Value
 from gie_core.ir.inference import infer_types
 from gie_core.ir.op import Op, OpError
-from gie_core.ir.specialize import is_static
+from gie_core.ir.specialize import extents, is_static
 from gie_core.ir.types import Array, type_of
 from gie_core.kernels.candidate import Candidate
+from gie_core.kernels.format import Format, row_major
 from gie_core.kernels.provider import (
     Function,
     FunctionProvider,
@@ -28,9 +29,10 @@ from gie_core.kernels.provider import (
     NamedProvider,
 )
 from gie_core.ops.run import as_tuple, run_graph
+from gie_core.runtime.memory import aligned_bytes
 from gie_core.runtime.target import Target
 
-__all__ = ["Dispatcher"]
+__all__ = ["Dispatcher", "keeps_types"]
 
 REMEMBERED = 512
 """Bound nodes that are kept; a loop over growing tensors would otherwise fill the memory."""
@@ -103,8 +105,7 @@ class Dispatcher:
     def _bindable(self, owner: NamedProvider, node: Node) -> _Ready | None:
         """The first candidate for arrays in row-major order."""
         for candidate in owner.provider.candidates(node, self._target):
-            formats = (*candidate.operands, *candidate.results)
-            if all(f is None or f.order == tuple(range(len(f.order))) for f in formats):
+            if keeps_types(node, candidate) and _takes_row_major(node, candidate):
                 constants = tuple(owner.provider.prepack(node, candidate.name))
                 return _Ready(node, owner, candidate, constants)
         return None
@@ -113,10 +114,37 @@ class Dispatcher:
         return as_tuple(op.compute(*operands, run=self.run_graph))
 
 
+def keeps_types(node: Node, candidate: Candidate) -> bool:
+    """Whether a candidate stores every value in the value's own type."""
+    own = all(f.dtype is value.tensor.dtype for value, f in _formats(node, candidate))
+    return own and candidate.packed is None
+
+
+def _takes_row_major(node: Node, candidate: Candidate) -> bool:
+    return all(
+        f.accepts(row_major(value.tensor).layout(extents(value)))
+        for value, f in _formats(node, candidate)
+    )
+
+
+def _formats(node: Node, candidate: Candidate) -> Iterator[tuple[Value, Format]]:
+    """The values that are read or written in memory, each with its format."""
+    values = (*node.operands, *node.results)
+    for value, format_ in zip(values, (*candidate.operands, *candidate.results), strict=True):
+        if value is not None and format_ is not None:
+            yield value, format_
+
+
 def _shape_of(operand: Any) -> Any:
     if isinstance(operand, np.ndarray):
-        return operand.dtype, operand.shape
+        array = cast("Array", operand)
+        return array.dtype, array.shape
     return type(operand)
+
+
+def _is_array(operand: object) -> TypeGuard[Array]:
+    """An array of elements that all take the same room: no list, no strings."""
+    return isinstance(operand, np.ndarray) and cast("Array", operand).dtype != object
 
 
 def _sized(node: Node, op: Op, operands: Sequence[Any]) -> Node | None:
@@ -126,7 +154,7 @@ def _sized(node: Node, op: Op, operands: Sequence[Any]) -> Node | None:
     for value, operand in zip(node.operands, operands, strict=True):
         if value is None or operand is None:
             values.append(None)
-        elif not isinstance(operand, np.ndarray) or operand.dtype == object:
+        elif not _is_array(operand):
             return None
         elif value.data is not None:
             values.append(graph.add_constant(value.data, value.name))
@@ -143,13 +171,13 @@ def _sized(node: Node, op: Op, operands: Sequence[Any]) -> Node | None:
 
 def _run(ready: _Ready, operands: Sequence[Any]) -> tuple[Any, ...]:
     results = tuple(
-        np.empty(value.tensor.dims, value.tensor.dtype.numpy) for value in ready.node.results
+        np.empty(extents(value), value.tensor.dtype.numpy) for value in ready.node.results
     )
     given = tuple(
-        None if format_ is None else np.ascontiguousarray(array, format_.dtype.numpy)
+        None if format_ is None else np.asarray(array, order="C")
         for array, format_ in zip(operands, ready.candidate.operands, strict=True)
     )
-    workspace = np.empty(ready.candidate.workspace, np.uint8)
+    workspace = aligned_bytes(ready.candidate.workspace)
     memory = Memory(given, results, ready.constants, workspace)
     with np.errstate(all="ignore"):
         for launch in ready.owner.provider.bind(ready.node, ready.candidate.name, memory):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -88,7 +88,7 @@ class Program:
         step = None
         try:
             with np.errstate(all="ignore"):
-                for step, launch in self._flat:
+                for step, launch in self._flat:  # noqa: B007 - the error below names it
                     launch()
         except ExecutionError:
             raise
@@ -237,7 +237,8 @@ class Program:
 def _apart(result: Any, arena: Array) -> Any:
     """A result that shares no memory with the arena, where others will write."""
     if isinstance(result, list):
-        return [_apart(item, arena) for item in result]  # pyright: ignore[reportUnknownVariableType] - sequences hold anything
-    if isinstance(result, np.ndarray) and np.may_share_memory(result, arena):
-        return result.copy()
-    return result
+        return [_apart(item, arena) for item in cast("list[Any]", result)]
+    if not isinstance(result, np.ndarray):
+        return result
+    array = cast("Array", result)
+    return array.copy() if np.may_share_memory(array, arena) else array

@@ -15,6 +15,7 @@ from gie_core.kernels.format import Format, row_major
 from gie_core.kernels.provider import KernelError, NamedProvider
 from gie_core.ops.run import ExecutionError
 from gie_core.ops.shape import Concat
+from gie_core.runtime.dispatch import keeps_types
 from gie_core.runtime.target import Target
 
 __all__ = ["packer", "plan_sizes"]
@@ -90,7 +91,9 @@ def _choose(
             may_later = may_later or support.open
         elif static:
             found = each.provider.candidates(node, target)
-            offered += [(each.name, candidate) for candidate in found if _is_plain(node, candidate)]
+            offered += [
+                (each.name, candidate) for candidate in found if keeps_types(node, candidate)
+            ]
         else:
             return Chosen(each.name, None)
     for name, candidate in offered:
@@ -101,11 +104,3 @@ def _choose(
     if may_later:
         return Chosen(AT_RUN_TIME, None)
     raise KernelError(f"nothing runs {node} on {target}: {'; '.join(reasons)}")
-
-
-def _is_plain(node: Node, candidate: Candidate) -> bool:
-    """Whether a candidate stores every value in the value's own type."""
-    pairs = [*zip(node.operands, candidate.operands, strict=True)]
-    pairs += [*zip(node.results, candidate.results, strict=True)]
-    own = all(v is None or f is None or f.dtype is v.tensor.dtype for v, f in pairs)
-    return own and candidate.packed is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gie_core.testing.kernels import check_node, check_unsupported
-from gie_kernels_cpu import normalization
+from gie_kernels_cpu import lrn, normalization, softmax
 from gie_kernels_cpu.provider import CpuProvider
 
 # call, inputs by name
@@ -14,6 +14,7 @@ CASES: list[tuple[str, dict[str, str]]] = [
     ("softmax(%x) {axis = 1}", {"x": "2, 5, 3, 4"}),
     ("softmax(%x) {axis = 3}", {"x": "2, 5, 3, 4"}),
     ("softmax(%x) {axis = 0}", {"x": "0, 3"}),
+    ("softmax(%x) {axis = 0}", {"x": "3"}),
     ("layer_norm(%x, %s, %b) {axis = 2}", {"x": "n, 3, 8", "s": "8", "b": "8"}),
     ("layer_norm(%x, %s) {axis = 1}", {"x": "4, 3, 8", "s": "3, 8"}),
     ("layer_norm(%x, %s) {axis = 0, epsilon = 0.5}", {"x": "4, 3", "s": "1, 3"}),
@@ -31,32 +32,38 @@ CASES: list[tuple[str, dict[str, str]]] = [
     ("reduce_mean(%x) {axes = [2, 3]}", {"x": "n, 3, 7, 7"}),
     ("reduce_mean(%x) {axes = [1], keep_dims = false}", {"x": "6, 9"}),
     ("reduce_sum(%x) {axes = [0, 1], keep_dims = false}", {"x": "6, 9"}),
+    ("reduce_mean(%x) {axes = [2, 3], keep_dims = false}", {"x": "2, 3, 4, 5"}),
     ("reduce_mean(%x) {axes = [1]}", {"x": "0, 9"}),
 ]
 
 
 @pytest.mark.parametrize(("call", "shapes"), CASES)
+@pytest.mark.parametrize("block", [softmax.BLOCK, 20], ids=["at once", "in parts"])
 @pytest.mark.parametrize("dtype", ["f32", "f64", "f16"])
 def test_normalization(
-    call: str, shapes: dict[str, str], dtype: str, monkeypatch: pytest.MonkeyPatch
+    call: str, shapes: dict[str, str], dtype: str, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(normalization, "BLOCK", 20)
+    for module in (normalization, lrn, softmax):
+        monkeypatch.setattr(module, "BLOCK", block)
     check_node(CpuProvider(), call, {n: f"{dtype}[{dims}]" for n, dims in shapes.items()})
 
 
 @pytest.mark.parametrize("x", ["n, 3, 4, 5", "n, 3", "7", "0, 3, 2"])
 @pytest.mark.parametrize("dtype", ["f32", "f64", "bf16"])
-def test_batch_norm(x: str, dtype: str) -> None:
+@pytest.mark.parametrize("known", [0, 2, 4], ids="{} constants".format)
+def test_batch_norm(x: str, dtype: str, known: int) -> None:
     channels = 3 if "," in x else 1
-    names = ("scale", "bias", "mean")
-    constants = dict.fromkeys(names, f"{dtype}[{channels}]")
+    names = ["scale", "bias", "mean", "variance"]
+    constants = dict.fromkeys(names[:known], f"{dtype}[{channels}]")
+    others = dict.fromkeys(names[known:], f"{dtype}[{channels}]")
     # The variance is random too, so a large epsilon keeps it positive.
-    check_node(
-        CpuProvider(),
-        "batch_norm(%x, %scale, %bias, %mean, %variance) {epsilon = 9.0}",
-        {"x": f"{dtype}[{x}]"},
-        {**constants, "variance": f"{dtype}[{channels}]"},
-    )
+    call = "batch_norm(%x, %scale, %bias, %mean, %variance) {epsilon = 9.0}"
+    check_node(CpuProvider(), call, {"x": f"{dtype}[{x}]", **others}, constants)
+
+
+def test_constant_scales() -> None:
+    inputs, constants = {"x": "f32[2, 3, 4]"}, {"s": "f32[3]", "b": "f32[3]"}
+    check_node(CpuProvider(), "instance_norm(%x, %s, %b)", inputs, constants)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +71,6 @@ def test_batch_norm(x: str, dtype: str) -> None:
     [
         ("reduce_sum(%x) {axes = [0]}", "f32[2, 3]", "the axes [0] are not the last ones"),
         ("reduce_sum(%x)", "f32[2, 3]", "the axes [] are not the last ones"),
-        ("reduce_mean(%x) {axes = [1]}", "f32[2, n]", "how many elements become one"),
         ("reduce_mean(%x) {axes = [1]}", "f32[2, 0]", "a row has not 1 to 4096 elements"),
         ("reduce_mean(%x) {axes = [1]}", "i32[2, 3]", "%x is i32"),
         ("reduce_max(%x) {axes = [1]}", "f32[2, 3]", "its reference is as fast"),

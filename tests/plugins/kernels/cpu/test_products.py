@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gie_core.testing.kernels import check_node, check_unsupported
+from gie_kernels_cpu import gemm
 from gie_kernels_cpu.provider import CpuProvider
 
 # a, b
@@ -15,7 +16,9 @@ MATMULS = [
     ("3, 1, 2, 4", "5, 4, 3"),
     ("4", "4"),
     ("4", "2, 4, 3"),
+    ("4", "4, 3"),
     ("2, 3, 4", "4"),
+    ("2, 3, 4", "4, 2"),
     ("0, 5", "5, 7"),
     ("3, 0", "0, 2"),
 ]
@@ -29,6 +32,10 @@ def test_matmul(a: str, b: str, constant: bool) -> None:
         check_node(CpuProvider(), "matmul(%a, %b)", left, right)
     else:
         check_node(CpuProvider(), "matmul(%a, %b)", left | right)
+
+
+def test_matmul_with_a_constant_left_side() -> None:
+    check_node(CpuProvider(), "matmul(%a, %b)", {"b": "f32[4, 3]"}, {"a": "f32[2, 4]"})
 
 
 # attributes, a, b, c
@@ -58,6 +65,14 @@ def test_gemm_without_addend() -> None:
     check_node(CpuProvider(), "gemm(%a, %b)", {"a": "f32[3, 4]"}, {"b": "f32[4, 5]"})
 
 
+def test_narrow_weights_are_widened_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gemm, "BLOCK", 32)
+    for columns in "f32[16, 5]", "f32[5, 16]":
+        transposed = str(columns == "f32[5, 16]").lower()
+        call = f"gemm(%a, %b) {{transpose_b = {transposed}}}"
+        check_node(CpuProvider(), call, {"a": "f32[3, 16]"}, {"b": columns}, only="16")
+
+
 @pytest.mark.parametrize("dtype", ["f64", "f16", "bf16"])
 @pytest.mark.parametrize("constant", [True, False], ids=["constant", "input"])
 @pytest.mark.parametrize("call", ["matmul(%a, %b)", "gemm(%a, %b) {alpha = 1.5}"])
@@ -72,4 +87,4 @@ def test_types(call: str, dtype: str, constant: bool) -> None:
 @pytest.mark.parametrize("call", ["matmul(%a, %b)", "gemm(%a, %b)"])
 def test_integers_are_left_to_the_reference(call: str) -> None:
     inputs = {"a": "i32[2, 3]", "b": "i32[3, 2]"}
-    check_unsupported(CpuProvider(), call, inputs, match="%a is i32, not f16, bf16, f32 or f64")
+    check_unsupported(CpuProvider(), call, inputs, match="%a is i32, not f16, bf16, f32")

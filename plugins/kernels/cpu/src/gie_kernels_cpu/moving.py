@@ -12,19 +12,21 @@ from typing import cast
 import numpy as np
 
 from gie_core.ir.graph import Node
+from gie_core.ir.op import Op
 from gie_core.ir.types import Array, DType, TensorType
 from gie_core.kernels.candidate import Candidate, Support, Work
 from gie_core.kernels.format import Format, Strides, row_major
 from gie_core.kernels.provider import Launch, Memory
 from gie_core.ops.extents import as_ints
+from gie_core.ops.identity import Dropout, Identity
 from gie_core.ops.run import compute_node
-from gie_core.ops.shape import Concat, Pad
+from gie_core.ops.shape import Concat, Expand, Pad, Reshape, Slice, Split, Transpose
 from gie_kernels_cpu.blocks import Region, spans
 from gie_kernels_cpu.formats import narrowed, ordered, variants
-from gie_kernels_cpu.kernel import Constants, Epilogue, Method, static_support, stored_as
+from gie_kernels_cpu.kernel import Constants, Epilogue, Method, static_support
 from gie_kernels_cpu.launches import Call, in_order
 
-__all__ = ["Concatenation", "Padding", "ViewCopy", "copies"]
+__all__ = ["MOVING", "Concatenation", "Padding", "ViewCopy", "copies"]
 
 TILE = 256, 64
 """Extents of a part that is copied at once from one order of the axes to another: along the
@@ -59,10 +61,7 @@ class _Moving(Method):
         return found
 
     def prepack(self, node: Node, candidate: str, constants: Constants) -> Sequence[Array]:
-        found = [a for a in map(constants, node.operands) if a is not None]
-        storage = stored_as(candidate, DType.F32)
-        with np.errstate(over="ignore"):
-            return [a.astype(narrowed(DType.of(a.dtype), storage).numpy, copy=False) for a in found]
+        return [array for array in map(constants, node.operands) if array is not None]
 
     def bind(
         self, node: Node, candidate: str, memory: Memory, epilogue: Epilogue | None = None
@@ -158,6 +157,14 @@ class Padding(_Moving):
             inside = (*inside, slice(low, high))
             kept = (*kept, slice(max(0, -begin), n - max(0, -end)))
         yield from copies(y[inside], x[kept])
+
+
+MOVING: dict[type[Op], Method] = {
+    Concat: Concatenation(),
+    Pad: Padding(),
+    **dict.fromkeys((Dropout, Expand, Identity, Reshape, Slice, Split, Transpose), ViewCopy()),
+}
+"""What moves elements, by op."""
 
 
 def copies(target: Array, source: Array) -> Iterator[Call]:

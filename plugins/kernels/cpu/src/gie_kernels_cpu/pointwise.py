@@ -60,11 +60,11 @@ class _Program(Method):
     """Runs formulas, in blocks that stay in the cache."""
 
     @abstractmethod
-    def formula(self, node: Node, scalars: Sequence[Array | None]) -> _Formula:
+    def formula(self, node: Node, known: Sequence[Array | None]) -> _Formula:
         """The node's formula.
 
         Args:
-            scalars: for each operand, its value if that is known and has rank 0.
+            known: for each operand, its value if it is constant.
         """
 
     def supports(self, node: Node) -> Support:
@@ -85,7 +85,7 @@ class _Program(Method):
                 for value, array in zip(node.operands, known, strict=True)
             )
             results = tuple(ordered(name, t, narrowed(t.dtype, storage)) for t in types)
-            program = self._program(node, formula, name)
+            program = self._program(node, formula, known, name)
             found.append(
                 Candidate(
                     name,
@@ -105,9 +105,9 @@ class _Program(Method):
     def bind(
         self, node: Node, candidate: str, memory: Memory, epilogue: Epilogue | None = None
     ) -> Sequence[Launch]:
-        arrays, scalars = _operands(node, memory)
-        formula = self.formula(node, scalars)
-        program = self._program(node, formula, candidate)
+        arrays, known = _operands(node, memory)
+        formula = self.formula(node, known)
+        program = self._program(node, formula, known, candidate)
         arranged = [
             formula.arranged(number, arrays[position])
             for number, position in enumerate(formula.positions)
@@ -126,8 +126,9 @@ class _Program(Method):
 
     def epilogue_workspace(self, node: Node, constants: Constants) -> int:
         """Bytes of scratch memory that ``epilogue`` needs."""
-        formula = self.formula(node, [constants(operand) for operand in node.operands])
-        return self._program(node, formula, "").workspace
+        known = [constants(operand) for operand in node.operands]
+        formula = self.formula(node, known)
+        return self._program(node, formula, known, "").workspace
 
     def epilogue(self, node: Node, position: int, memory: Memory) -> Epilogue:
         """The node as an epilogue of what computes its operand at ``position``.
@@ -135,9 +136,9 @@ class _Program(Method):
         Args:
             memory: as for ``bind``, without results and without the operand at ``position``.
         """
-        arrays, scalars = _operands(node, memory, position)
-        formula = self.formula(node, scalars)
-        program = self._program(node, formula, "")
+        arrays, known = _operands(node, memory, position)
+        formula = self.formula(node, known)
+        program = self._program(node, formula, known, "")
         arranged = {
             number: formula.arranged(number, arrays[position])
             for number, position in enumerate(formula.positions)
@@ -153,7 +154,10 @@ class _Program(Method):
 
         return bind
 
-    def _program(self, node: Node, formula: _Formula, candidate: str) -> CompiledProgram:
+    def _program(
+        self, node: Node, formula: _Formula, known: Sequence[Array | None], candidate: str
+    ) -> CompiledProgram:
+        """The formula for operands as a candidate stores them; constants are as they were."""
         operands = [_value(node, position) for position in formula.positions]
         full = node.results[0].tensor
         shapes = [
@@ -162,8 +166,10 @@ class _Program(Method):
         ]
         storage = stored_as(candidate, DType.F32)
         dtypes = [
-            narrowed(t.dtype, storage).numpy if t.shape == full.shape else t.dtype.numpy
-            for t in operands
+            narrowed(t.dtype, storage).numpy
+            if t.shape == full.shape and known[position] is None
+            else t.dtype.numpy
+            for t, position in zip(operands, formula.positions, strict=True)
         ]
         stored = [narrowed(r.dtype, storage).numpy for r in formula.results]
         pieces = list(zip(shapes, dtypes, strict=True))
@@ -173,7 +179,7 @@ class _Program(Method):
 class PointwiseProgram(_Program):
     """``pointwise``: any program."""
 
-    def formula(self, node: Node, scalars: Sequence[Array | None]) -> _Formula:
+    def formula(self, node: Node, known: Sequence[Array | None]) -> _Formula:
         program = cast("Pointwise", node.op).program
         return _Formula(
             tuple(Param(param.name, param.dtype) for param in program.params),
@@ -187,10 +193,10 @@ class PointwiseProgram(_Program):
 class ElementwiseProgram(_Program):
     """An op that is a formula in the pointwise language; constants of rank 0 become literals."""
 
-    def formula(self, node: Node, scalars: Sequence[Array | None]) -> _Formula:
+    def formula(self, node: Node, known: Sequence[Array | None]) -> _Formula:
         arguments = [
             None if operand is None else _argument(operand.tensor.dtype, position, value)
-            for position, (operand, value) in enumerate(zip(node.operands, scalars, strict=True))
+            for position, (operand, value) in enumerate(zip(node.operands, known, strict=True))
         ]
         if not any(isinstance(argument, Param) for argument in arguments):
             # All are constant, but something has to give the shape.

@@ -112,6 +112,7 @@ class CompiledProgram:
         """The calls for one block."""
         calls: list[Call] = []
         values: dict[Expr, Array] = {}
+        places = _Places(scratch)
         for step in self._steps:
             node = step.node
             operands = [values[operand] for operand in operands_of(node)]
@@ -120,14 +121,14 @@ class CompiledProgram:
             elif isinstance(node, Param):
                 values[node] = source = block.sources[self._params[node]]
                 if step.register is not None:
-                    values[node] = _place(step.register, [source], scratch)
+                    values[node] = places.of(step.register, [source])
                     calls.append(partial(np.copyto, values[node], source, casting="unsafe"))
             elif step.register is not None and isinstance(node, Apply | Cast):
                 to_result = step.register < 0
                 values[node] = out = (
                     block.targets[-1 - step.register]
                     if to_result
-                    else _place(step.register, operands, scratch)
+                    else places.of(step.register, operands)
                 )
                 calls += calls_for(node, operands, out)
             for number in step.stores:
@@ -147,7 +148,9 @@ class CompiledProgram:
         steps: list[_Step] = []
         for node in nodes:
             stores = [number for number, result in enumerate(results) if result is node]
-            dying = {o for o in operands_of(node) if last_use[o] is node} & holding.keys()
+            dying = dict.fromkeys(
+                o for o in operands_of(node) if last_use[o] is node and o in holding
+            )
             # A smaller array cannot lie where a larger one is being written.
             reusable = [holding.pop(o) for o in dying if shapes[o] == shapes[node]]
             register = None
@@ -156,7 +159,7 @@ class CompiledProgram:
                 if register is None:
                     register = holding[node] = self._register(node, reusable, free)
             free += [taken for taken in reusable if taken != register]
-            free += [holding.pop(operand) for operand in dying & holding.keys()]
+            free += [holding.pop(operand) for operand in dying if operand in holding]
             if node not in last_use and node in holding:
                 free.append(holding.pop(node))
             steps.append(_Step(node, register, tuple(stores)))
@@ -199,6 +202,22 @@ class _Block:
     targets: Sequence[Array]
 
 
+class _Places:
+    """Views of the scratch arrays. The same memory is the same object: functions rely on that."""
+
+    def __init__(self, scratch: Sequence[Array]) -> None:
+        self._scratch = scratch
+        self._found: dict[tuple[int, tuple[int, ...]], Array] = {}
+
+    def of(self, register: int, operands: Sequence[Array]) -> Array:
+        """Where the result of these operands goes."""
+        shape = np.broadcast_shapes(*(operand.shape for operand in operands))
+        key = register, shape
+        if key not in self._found:
+            self._found[key] = self._scratch[register][: math.prod(shape)].reshape(shape)
+        return self._found[key]
+
+
 def _shapes(
     nodes: Sequence[Expr], params: Mapping[Expr, tuple[int, ...]], rank: int
 ) -> dict[Expr, tuple[int, ...]]:
@@ -208,11 +227,6 @@ def _shapes(
         parts = [(1,) * rank, *(found[operand] for operand in operands_of(node))]
         found[node] = params[node] if node in params else np.broadcast_shapes(*parts)
     return found
-
-
-def _place(register: int, operands: Sequence[Array], scratch: Sequence[Array]) -> Array:
-    shape = np.broadcast_shapes(*(operand.shape for operand in operands))
-    return scratch[register][: math.prod(shape)].reshape(shape)
 
 
 def _memory_order(out: Array) -> list[int]:

@@ -139,7 +139,7 @@ def _shape_of(operand: Any) -> Any:
     if isinstance(operand, np.ndarray):
         array = cast("Array", operand)
         return array.dtype, array.shape
-    return type(operand)
+    return type(cast("object", operand))
 
 
 def _is_array(operand: object) -> TypeGuard[Array]:

@@ -111,5 +111,6 @@ def gie_candidate_timed(node: str, provider: str, candidate: str, timing: Timing
 def gie_build_finished(report: BuildReport) -> None:
     """Observe that an engine has been built: everything the build can tell about itself.
 
-    As for ``gie_pass_finished``, what an observer raises does not stop the build.
+    Called at the end of every build. As for ``gie_pass_finished``, what an observer raises does
+    not stop it.
     """

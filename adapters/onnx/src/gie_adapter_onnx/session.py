@@ -169,7 +169,7 @@ class InferenceSession:
 
     def get_providers(self) -> list[str]:
         """The execution provider in use."""
-        return [name for name, target in _PROVIDERS.items() if target == self._engine.target.kind]
+        return [name for name, target in _PROVIDERS.items() if target == self._engine.target]
 
     def get_session_options(self) -> SessionOptions:
         """The options that the session was made with."""

@@ -103,6 +103,8 @@ def build(
     if no_timing and (cache or seconds or precision):
         needs = "--timing-cache" if cache else "--seconds" if seconds else "--precision"
         raise GieError(f"{needs} needs timing: leave out --no-timing")
+    if precision is None and (max_error or calibration):
+        raise GieError("--max-error and --calibration are for reduced precision: add --precision")
     if cache is not None:
         check_cache(cache)
     wishes: dict[str, Any] = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import click
 
 from gie_core.cli.console import clean, console, count
 from gie_core.cli.units import error_text, time_text
+from gie_core.ops.group import Group
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -90,7 +91,7 @@ class _Lines(BuildWatch):
 
 
 class _Table(BuildWatch):
-    """The node whose candidates were timed last, and a bar; the nodes before scroll away."""
+    """The node that was timed last, with all its candidates, and a bar; older ones scroll away."""
 
     def __init__(self, live: Live) -> None:
         super().__init__()
@@ -99,10 +100,13 @@ class _Table(BuildWatch):
         self._bar: tuple[int, int] | None = None
         self._node = ""
         self._rows: list[tuple[Job, Timing]] = []
+        self._shown: tuple[str, list[tuple[Job, Timing]]] = "", []
+        self._lines: list[str] = []
         self._drawn = 0.0
 
     def stage(self, name: str) -> None:
-        self._flush()
+        self._finish()
+        self._finish()  # also what is shown
         self._bar, self._stage = None, f"{name} …"
         self._draw(now=True)
 
@@ -111,63 +115,79 @@ class _Table(BuildWatch):
         if cached:
             return
         if (node := _node_text(job)) != self._node:
-            self._flush()
+            self._finish()
             self._node = node
         self._rows.append((job, timing))
 
     def progress(self, done: int, jobs: int, spent: float, left: float) -> None:
         self._bar, self._stage = (done, jobs), _progress_text(done, jobs, spent, left)
         if done == jobs:
-            self._flush()
+            self._finish()
             self._stage = "comparing whole plans …"
         self._draw(now=done == jobs)
 
-    def _flush(self) -> None:
-        """Print the node's best candidate above the table."""
-        right = [(timing.nanoseconds, job) for job, timing in self._rows if timing.ok]
+    def _finish(self) -> None:
+        """Show the node that is complete now; the one before becomes a line above."""
+        node, rows = self._shown
+        right = [(timing.nanoseconds, job) for job, timing in rows if timing.ok]
         if right:
             best, job = min(right, key=lambda pair: pair[0])
-            of = count(len(self._rows), "candidate")
-            text = f"{self._node}: {_candidate_text(job)}, {time_text(best)}, of {of}"
-            self._live.console.print(clean(text), overflow="ellipsis", no_wrap=True)
-        self._rows, self._node = [], ""
+            of = count(len(rows), "candidate")
+            self._lines.append(
+                clean(f"{time_text(best):>8}  {_candidate_text(job)}, of {of}  {node}")
+            )
+        self._shown = self._node, self._rows
+        self._node, self._rows = "", []
 
     def _draw(self, now: bool) -> None:
-        if now or time.monotonic() - self._drawn >= FRAME:
-            self._live.update(self._picture(), refresh=True)
-            self._drawn = time.monotonic()
+        if not now and time.monotonic() - self._drawn < FRAME:
+            return
+        if self._lines:
+            text = "\n".join(self._lines)
+            self._live.console.print(text, overflow="ellipsis", no_wrap=True)
+            self._lines = []
+        self._live.update(self._picture(), refresh=True)
+        self._drawn = time.monotonic()
 
     def _picture(self) -> RenderableType:
         from rich.console import Group
         from rich.progress_bar import ProgressBar
-        from rich.text import Text
-
-        parts: list[Any] = []
-        if self._rows:
-            parts += [Text(clean(self._node), style="bold"), self._candidates()]
-        if self._bar is not None:
-            done, jobs = self._bar
-            parts.append(ProgressBar(total=jobs, completed=done, width=40))
-        return Group(*parts, Text(clean(self._stage)))
-
-    def _candidates(self) -> RenderableType:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, pad_edge=False)
-        table.add_column("candidate", no_wrap=True)
-        table.add_column("time", justify="right", no_wrap=True)
-        table.add_column("error", justify="right", no_wrap=True)
-        table.add_column("verdict", overflow="ellipsis", no_wrap=True)
-        ranked = sorted(self._rows, key=lambda row: (not row[1].ok, row[1].nanoseconds))
-        for job, timing in ranked[:ROWS]:
-            table.add_row(
-                Text(clean(_candidate_text(job))),
-                time_text(timing.nanoseconds or None),
-                error_text(timing.error),
-                Text(clean(_verdict(timing, ranked[0][1]))),
-            )
-        return table
+        parts: list[Any] = []
+        node, rows = self._shown
+        if rows:
+            title = Text(clean(node), style="bold", overflow="ellipsis", no_wrap=True)
+            parts += [title, _candidates(rows)]
+        stage = Text(clean(self._stage))
+        if self._bar is not None:
+            done, jobs = self._bar
+            line = Table.grid(padding=(0, 1))
+            line.add_row(ProgressBar(total=jobs, completed=done, width=30), stage)
+            return Group(*parts, line)
+        return Group(*parts, stage)
+
+
+def _candidates(rows: Sequence[tuple[Job, Timing]]) -> RenderableType:
+    """A node's candidates, the fastest first."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("candidate", no_wrap=True)
+    table.add_column("time", justify="right", no_wrap=True)
+    table.add_column("error", justify="right", no_wrap=True)
+    table.add_column("verdict", overflow="ellipsis", no_wrap=True)
+    ranked = sorted(rows, key=lambda row: (not row[1].ok, row[1].nanoseconds))
+    for job, timing in ranked[:ROWS]:
+        table.add_row(
+            Text(clean(_candidate_text(job))),
+            time_text(timing.nanoseconds or None),
+            error_text(timing.error),
+            Text(clean(_verdict(timing, ranked[0][1]))),
+        )
+    return table
 
 
 def _progress_text(done: int, jobs: int, spent: float, left: float) -> str:
@@ -176,8 +196,10 @@ def _progress_text(done: int, jobs: int, spent: float, left: float) -> str:
 
 
 def _node_text(job: Job) -> str:
-    results = ", ".join(str(value.type) for value in job.node.results)
-    return f"%{job.node.results[0].name} = {job.node.op.name} → {results}"
+    node = job.node
+    name = ", ".join(node.sources) or f"%{node.results[0].name}"
+    op = node.op.kind if isinstance(node.op, Group) else node.op.name
+    return f"{name}: {op} → {', '.join(str(value.type) for value in node.results)}"
 
 
 def _candidate_text(job: Job) -> str:

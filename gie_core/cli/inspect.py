@@ -19,6 +19,7 @@ from gie_core.cli.console import (
     print_json,
     print_table,
 )
+from gie_core.cli.html.write import write_page
 from gie_core.cli.inspected import Inspected, inspect_engine, inspect_model
 from gie_core.cli.kernel_tables import print_kernels, print_node, print_providers
 from gie_core.cli.model import (
@@ -59,6 +60,7 @@ ALL = "all"
 @click.option("--node", metavar="NAME", help="Print what else could run a node, and why it won't.")
 @click.option("--plans", is_flag=True, help="Print every step: kernel, formats, time, memory.")
 @click.option("--foreign", is_flag=True, help="Print what the importer found.")
+@click.option("--html", metavar="FILE", type=click.Path(path_type=Path), help="Write a page.")
 @source_options
 def inspect(
     model: Path,
@@ -72,6 +74,7 @@ def inspect(
     node: str | None,
     plans: bool,
     foreign: bool,
+    html: Path | None,
 ) -> None:
     """Show what MODEL is and what becomes of it; without options, an overview.
 
@@ -80,6 +83,9 @@ def inspect(
     found = _inspect(model, source, why_not, None if as_json else print_after)
     if stage == "imported" and not found.imported:
         raise GieError(f"{model} does not have the imported graph: it was built without --refit")
+    if html is not None:
+        write_page(html, model.name, found)
+        note(f"the page is in {html}")
     if as_json:
         print_json(_document(model, found, stage))
         return
@@ -93,7 +99,7 @@ def inspect(
         (plans, lambda: print_steps(found.planned())),
     ]
     wanted = [show for asked, show in sections if asked]
-    if not wanted and not print_after:
+    if not wanted and not print_after and html is None:
         _print_overview(model, found)
     for position, show in enumerate(wanted):
         if position:

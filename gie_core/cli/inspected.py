@@ -12,6 +12,7 @@ from gie_core.builder.planner import plan_graph
 from gie_core.builder.profiles import check_runnable, likely_sizes, profile_sizes
 from gie_core.builder.report import BuildReport, PassRecord, PlanRecord
 from gie_core.cli.console import progress
+from gie_core.cli.html.sketch import Sketch, sketch
 from gie_core.cli.model import Source, in_flags, report_of
 from gie_core.cli.report_tables import explained
 from gie_core.engine.file import EngineFileError, Package, ProviderVersion, load_package
@@ -38,6 +39,7 @@ class Inspected:
         graph: optimized.
         target: what it is built for.
         imported: the text of the graph as it was imported; "" if it is gone.
+        before: what a page shows of that graph; ``None`` if it is gone.
         report: of the build.
         problem: of a model, why no kernels could be chosen; of an engine, why it can't run
             here; "" if there is none.
@@ -49,6 +51,7 @@ class Inspected:
     graph: Graph
     target: str
     imported: str = ""
+    before: Sketch | None = None
     report: BuildReport = field(default_factory=BuildReport)
     problem: str = ""
     passes: list[PassRecord] = field(default_factory=list[PassRecord])
@@ -80,7 +83,7 @@ def inspect_model(
     with progress() if watch is None else nullcontext(_ignore) as say:
         say("importing")
         graph, imported = import_graph(model, host, **options)
-        found = Inspected(graph, str(goal), format_graph(graph))
+        found = Inspected(graph, str(goal), format_graph(graph), sketch(graph))
         found.report.imported, found.report.nodes_before = imported, len(graph)
         say("optimizing")
 
@@ -143,6 +146,7 @@ def inspect_engine(path: Path, host: PluginHost, source: Source) -> Inspected:
         graph=package.graph,
         target=package.target,
         imported="" if package.source is None else format_graph(package.source),
+        before=None if package.source is None else sketch(package.source),
         report=report,
         problem=problem,
         passes=report.passes,

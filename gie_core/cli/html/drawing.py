@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from gie_core.builder.report import KernelChoice
+from gie_core.cli.console import clean, count
 from gie_core.cli.html.collapse import Collapsed, collapse
+from gie_core.cli.html.families import FAMILIES
 from gie_core.cli.html.layers import layered
 from gie_core.cli.html.markup import Markup, clip, tag
 from gie_core.cli.html.placing import BOX_HEIGHT, BOX_WIDTH, Placed, place
 from gie_core.cli.html.sketch import LINE, LIST, NAME, Box, Sketch
-from gie_core.cli.html.units import time_text
+from gie_core.cli.units import time_text
 
 __all__ = ["Drawing", "draw", "row_id"]
 
@@ -87,8 +89,8 @@ def _kernels(
     whole: Sketch, members: Sequence[int], kernels: Kernels
 ) -> list[tuple[int, KernelChoice]]:
     """What runs the nodes of a box, with the numbers of their rows."""
-    names = [whole.boxes[member].name for member in members]
-    return [kernels[name] for name in names if name in kernels]
+    boxes = [whole.boxes[member] for member in members]
+    return [kernels[b.name] for b in boxes if b.family in FAMILIES and b.name in kernels]
 
 
 def _node(
@@ -132,13 +134,13 @@ def _running(chosen: Sequence[tuple[int, KernelChoice]]) -> str:
 
 
 def _data(box: Box, chosen: Sequence[tuple[int, KernelChoice]]) -> dict[str, Any]:
+    facts = [*box.facts, *_choice_facts(chosen)]
     return {
-        "label": box.label,
-        "name": clip(box.name, NAME),
-        "type": clip(box.type, LINE),
-        "family": box.family,
-        "facts": [*box.facts, *_choice_facts(chosen)],
-        "sources": [clip(source, NAME) for source in box.sources[:LIST]],
+        "label": clean(box.label),
+        "name": clean(clip(box.name, NAME)),
+        "type": clean(clip(box.type, LINE)),
+        "facts": [(clean(name), clean(text)) for name, text in facts],
+        "sources": [clean(clip(source, NAME)) for source in box.sources[:LIST]],
         "row": row_id(chosen[0][0]) if chosen else None,
     }
 
@@ -153,12 +155,8 @@ def _choice_facts(chosen: Sequence[tuple[int, KernelChoice]]) -> Iterator[tuple[
 
 
 def _note(reduced: Collapsed, loose: int) -> str:
-    notes: list[str] = []
     chains = sum(len(each) > 1 for each in reduced.members)
-    if chains:
-        notes.append(f"{chains} chains of nodes are drawn as one box each")
-    if reduced.left_out:
-        notes.append(f"the last {reduced.left_out} nodes are left out")
-    if loose:
-        notes.append(f"the {loose} longest edges are left out")
+    notes = [f"{count(chains, 'chain')} of nodes drawn as one box each"] * (chains > 0)
+    notes += [f"{count(reduced.left_out, 'node')} at the end left out"] * (reduced.left_out > 0)
+    notes += [f"{count(loose, 'long edge')} left out"] * (loose > 0)
     return "; ".join(notes)

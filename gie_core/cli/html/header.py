@@ -10,7 +10,8 @@ from gie_core.cli.console import count
 from gie_core.cli.html.markup import Markup, clip, tag
 from gie_core.cli.html.sketch import LINE, NAME, Box, Sketch
 from gie_core.cli.html.tables import table
-from gie_core.cli.html.units import bytes_text, error_text, quantity, ratio_text, time_text
+from gie_core.cli.html.units import MISSING, error_text, quantity, ratio_text
+from gie_core.cli.units import bytes_text, time_text
 
 __all__ = ["Subject", "header", "plan_name"]
 
@@ -28,7 +29,6 @@ class Subject:
         report: of the build.
         before: the graph before the passes; ``None`` if nobody has it.
         after: the graph that runs.
-        before_title: what ``before`` is.
         problem: why no kernels could be chosen; "" if they were.
     """
 
@@ -37,7 +37,6 @@ class Subject:
     report: BuildReport
     before: Sketch | None
     after: Sketch
-    before_title: str = "As imported"
     problem: str = ""
 
 
@@ -128,8 +127,8 @@ def _plans(plans: Sequence[PlanRecord]) -> Markup | None:
         (
             plan_name(plan),
             time_text(plan.predicted),
-            "–" if plan.measured is None else time_text(plan.measured),
-            ", ".join(map(time_text, plan.rivals[:6])) or "–",
+            MISSING if plan.measured is None else time_text(plan.measured),
+            ", ".join(map(time_text, plan.rivals[:6])) or MISSING,
             bytes_text(plan.arena),
             bytes_text(plan.lower_bound),
             error_text(plan.error),

@@ -11,7 +11,8 @@ from gie_core.cli.html.families import FAMILIES
 from gie_core.cli.html.markup import Child, Markup, clip, fragment, tag
 from gie_core.cli.html.sketch import LINE, LIST, NAME, Box
 from gie_core.cli.html.tables import bar, table
-from gie_core.cli.html.units import error_text, ratio_text, time_text
+from gie_core.cli.html.units import MISSING, error_text, ratio_text
+from gie_core.cli.units import time_text
 
 __all__ = ["kernels", "shares"]
 
@@ -95,9 +96,9 @@ def _row(
             class_=f"who f-{family}",
         ),
         tag("span", clip(choice.candidate or provider, NAME), _provider(choice), class_="kernel"),
-        tag("span", time_text(time) if time else "–", class_="number"),
+        tag("span", time_text(time) if time else MISSING, class_="number"),
         tag("span", bar(time / longest, f"f-{family}"), _share(time, total), class_="share"),
-        tag("span", others or "–", class_="number"),
+        tag("span", others or MISSING, class_="number"),
         class_="row",
     )
     return tag(
@@ -155,13 +156,13 @@ def _alternatives(choice: KernelChoice) -> Markup:
 
 
 def _chosen(choice: KernelChoice, longest: int) -> Sequence[Child]:
-    time = time_text(choice.nanoseconds) if choice.nanoseconds else "–"
+    time = time_text(choice.nanoseconds) if choice.nanoseconds else MISSING
     timed = any(each.measured is not None for each in choice.alternatives)
     return (
         tag("b", clip(f"{choice.provider} {choice.candidate}".strip(), NAME)),
         clip(choice.formats, LINE),
-        "–" if timed else time,
-        time if timed else "–",
+        MISSING if timed else time,
+        time if timed else MISSING,
         bar(choice.nanoseconds / longest, "chosen"),
         "",
         "",
@@ -180,7 +181,7 @@ def _alternative(
         fragment(clip(f"{each.provider} {each.candidate}", NAME), covers),
         clip(each.formats, LINE),
         time_text(each.predicted),
-        "–" if each.measured is None else time_text(each.measured),
+        MISSING if each.measured is None else time_text(each.measured),
         bar(time / longest, "predicted" if each.measured is None else ""),
         "" if part else factor,
         error_text(each.error),

@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 __all__ = ["Layered", "layered"]
 
@@ -165,7 +166,7 @@ def _by_barycenter(
 def _crossings(layers: Sequence[Sequence[int]], below: Sequence[Sequence[int]]) -> int:
     """Pairs of edges between neighbouring layers that cross."""
     total = 0
-    for upper, lower in zip(layers, layers[1:], strict=False):
+    for upper, lower in pairwise(layers):
         at = {vertex: index for index, vertex in enumerate(lower)}
         ends: list[int] = []
         for vertex in upper:

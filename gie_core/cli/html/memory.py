@@ -6,7 +6,8 @@ from gie_core.builder.report import PlanRecord, StorageRecord
 from gie_core.cli.html.axes import WIDTH, chart_label, percent, ticks
 from gie_core.cli.html.markup import Markup, clip, fragment, tag
 from gie_core.cli.html.sketch import LINE, LIST
-from gie_core.cli.html.units import bytes_text
+from gie_core.cli.html.units import short
+from gie_core.cli.units import bytes_text
 
 __all__ = ["memory_map"]
 
@@ -66,7 +67,7 @@ def _grid(arena: int, moments: int) -> list[Markup]:
     for size in ticks(arena):
         y = percent(arena - size, arena)
         parts.append(tag("line", class_="grid", x1="0", x2="100%", y1=y, y2=y))
-        parts.append(tag("text", bytes_text(size, short=True), class_="axis y", x=-8, y=y, dy="0.32em"))
+        parts.append(tag("text", short(bytes_text(size)), class_="axis y", x=-8, y=y, dy="0.32em"))
     for step in ticks(moments - 2, 10):
         if step == int(step):
             x = percent(step + 1.5, moments)

@@ -53,6 +53,8 @@ const fitting = (view) => (view.clientWidth - 4) / view.firstElementChild.viewBo
 for (const view of all(".viewport")) {
   zoom(view, Math.min(1, Math.max(0.75, fitting(view))));
   view.scrollTop = 0;
+  const first = view.querySelector(".node").getBoundingClientRect();
+  view.scrollLeft += first.left + first.width / 2 - view.getBoundingClientRect().left - view.clientWidth / 2;
   let held = null;
   view.addEventListener("pointerdown", (event) => {
     if (event.pointerType !== "mouse" || event.button) return;

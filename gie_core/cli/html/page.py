@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
 from typing import Any
 
 from gie_core.builder.report import PlanRecord
-from gie_core.cli.console import clean
 from gie_core.cli.html.drawing import Drawing, draw
 from gie_core.cli.html.families import FAMILIES
 from gie_core.cli.html.header import Subject, header, plan_name
@@ -71,7 +70,7 @@ Named = tuple[str, str, Sketch, Drawing]
 def _drawings(subject: Subject) -> list[Named]:
     graphs = [("after", "As it runs", subject.after)]
     if subject.before is not None:
-        graphs.insert(0, ("before", subject.before_title, subject.before))
+        graphs.insert(0, ("before", "As imported", subject.before))
     choices = subject.report.choices
     return [
         (name, title, graph, draw(graph, name, choices if name == "after" else ()))
@@ -106,7 +105,7 @@ def _graphs(drawings: Sequence[Named]) -> Markup:
             "figure",
             tag("figcaption", tag("b", title), tag("small", f"{graph.nodes} nodes"), _zoom(name)),
             tag("div", drawing.svg, class_="viewport", data_graph=name, tabindex=0),
-            tag("p", f"Of this graph, {drawing.note}.", class_="sub") if drawing.note else None,
+            tag("p", f"{drawing.note}.", class_="sub") if drawing.note else None,
         )
         for name, title, graph, drawing in drawings
     ]
@@ -140,7 +139,7 @@ def _filter() -> Markup:
     )
 
 
-def _each_plan(plans: Sequence[PlanRecord], show: Any) -> Markup:
+def _each_plan(plans: Sequence[PlanRecord], show: Callable[[PlanRecord], Markup]) -> Markup:
     if len(plans) == 1:
         return fragment(show(plans[0]))
     drawn = [
@@ -157,19 +156,7 @@ def _file(name: str) -> str:
 
 def _json(data: Mapping[str, Any]) -> Markup:
     """JSON that can stand in a script element: no tag begins or ends in it."""
-    text = json.dumps(_cleaned(data), separators=(",", ":"))
+    text = json.dumps(data, separators=(",", ":"))
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return Markup(text)
-
-
-def _cleaned(value: Any) -> Any:
-    match value:
-        case str():
-            return clean(value)
-        case dict():
-            return {key: _cleaned(each) for key, each in value.items()}
-        case list() | tuple():
-            return [_cleaned(each) for each in value]
-        case _:
-            return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import inf
 
 from gie_core.cli.html.layers import Layered
@@ -123,7 +124,7 @@ def _packed(drawing: Layered, layer: Sequence[int]) -> list[float]:
 
 def _gaps(drawing: Layered, layer: Sequence[int]) -> list[float]:
     widths = [_width(drawing, vertex) for vertex in layer]
-    return [(a + b) / 2 + GAP for a, b in zip(widths, widths[1:], strict=False)]
+    return [(a + b) / 2 + GAP for a, b in pairwise(widths)]
 
 
 def _width(drawing: Layered, vertex: int) -> int:

@@ -53,7 +53,8 @@ def _sequence(origin: type[Any], arguments: tuple[Any, ...], value: Any) -> Any:
     if origin is tuple and arguments[-1] is not Ellipsis:
         padded = [*items, *[None] * len(arguments)]
         return tuple(_read(kind, item) for kind, item in zip(arguments, padded, strict=False))
-    return origin(_read(arguments[0], item) for item in items)
+    read = [_read(arguments[0], item) for item in items]
+    return read if origin is list else tuple(read)
 
 
 def _mapping(kind: Any, value: Any) -> Any:

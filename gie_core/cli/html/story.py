@@ -10,7 +10,7 @@ from gie_core.cli.console import count
 from gie_core.cli.html.markup import Child, Markup, clip, fragment, tag
 from gie_core.cli.html.sketch import LINE, NAME
 from gie_core.cli.html.tables import bar, table
-from gie_core.cli.html.units import time_text
+from gie_core.cli.units import time_text
 
 __all__ = ["imported", "notes", "passes"]
 

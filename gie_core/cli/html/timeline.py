@@ -8,7 +8,8 @@ from gie_core.builder.report import PlanRecord, StepRecord
 from gie_core.cli.html.axes import WIDTH, chart_label, percent, ticks
 from gie_core.cli.html.markup import Markup, clip, fragment, tag
 from gie_core.cli.html.sketch import NAME, Box
-from gie_core.cli.html.units import time_text
+from gie_core.cli.html.units import short
+from gie_core.cli.units import time_text
 
 __all__ = ["timeline"]
 
@@ -41,7 +42,7 @@ def timeline(plan: PlanRecord, boxes: Mapping[str, Box]) -> Markup:
     for time in ticks(end):
         x = percent(time, end)
         parts.append(tag("line", class_="grid", x1=x, x2=x, y1="0", y2=height))
-        parts.append(tag("text", time_text(time, short=True), class_="axis x", x=x, y=height + 16))
+        parts.append(tag("text", short(time_text(time)), class_="axis x", x=x, y=height + 16))
     for stream, lane in lanes.items():
         y = lane * (LANE + GAP) + LANE // 2
         parts.append(tag("text", f"stream {stream}", class_="axis y", x=-8, y=y, dy="0.32em"))

@@ -1,28 +1,22 @@
-"""Numbers for people: times, bytes, errors."""
+"""Numbers as a page shows them; ``gie_core.cli.units`` makes texts of times and bytes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
 
-from gie_core.cli.html.markup import Markup, tag
+from gie_core.cli.html.markup import Markup, fragment, tag
 
-__all__ = ["bytes_text", "error_text", "quantity", "ratio_text", "time_text"]
+__all__ = ["MISSING", "error_text", "quantity", "ratio_text", "short"]
 
-def time_text(nanoseconds: float, *, short: bool = False) -> str:
-    """Three digits and a unit: "10.0 µs", or "10 µs" if short."""
-    return _with_unit(nanoseconds, (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1)), short)
-
-
-def bytes_text(size: float, *, short: bool = False) -> str:
-    """Three digits and a decimal unit: "4.00 MB", or "4 MB" if short."""
-    return _with_unit(size, (("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B", 1)), short)
+MISSING = "–"
+"""Stands where nobody knows a number."""
 
 
 def error_text(error: float | None) -> str:
     """Two digits: "1.2e-04"; a dash if nobody measured it."""
     if error is None:
-        return "–"
+        return MISSING
     return f"{error:.1e}" if math.isfinite(error) else "not finite"
 
 
@@ -32,14 +26,11 @@ def ratio_text(ratio: float) -> str:
 
 
 def quantity(text: str) -> Markup:
-    """A number of these functions with its unit in a smaller type."""
+    """A number with its unit in a smaller type."""
     number, _, unit = text.partition(" ")
-    return Markup(tag("b", number) + (tag("small", f" {unit}") if unit else ""))
+    return fragment(tag("b", number), tag("small", f" {unit}"))
 
 
-def _with_unit(number: float, units: Sequence[tuple[str, float]], short: bool) -> str:
-    unit, size = next((each for each in units if number >= each[1]), units[-1])
-    scaled = number / size
-    if size == 1 or scaled >= 999.5:
-        return f"{scaled:,.0f} {unit}"
-    return f"{scaled:{'.3g' if short else '#.3g'}}".rstrip(".") + f" {unit}"
+def short(text: str) -> str:
+    """A round number without its zeros: "10 ms" of "10.0 ms"."""
+    return re.sub(r"\.?0+ ", " ", text, count=1) if "." in text else text

@@ -277,20 +277,28 @@ class _Assembler:
             return self._reserved[value]
         layout = format_.layout(extents(value))
         for result, operand in candidate.in_place:
-            if result == index and self._is_free(node, operand, operands[operand], layout, value):
+            if result == index and self._is_free(node, operand, operands, layout, value):
                 region = operands[operand]
                 assert isinstance(region, Region)
                 return region
         return self._region(layout, self._kind(value))
 
     def _is_free(
-        self, node: Node, index: int, region: Place | None, layout: Layout, result: Value
+        self,
+        node: Node,
+        index: int,
+        operands: Sequence[Place | None],
+        layout: Layout,
+        result: Value,
     ) -> bool:
         """Whether the memory of an operand may be overwritten by a result."""
-        value = node.operands[index]
+        value, region = node.operands[index], operands[index]
         if value is None or not isinstance(region, Region) or region != self._homes.get(value):
             return False
-        if region.layout.canonical() != layout.canonical() or node.operands.count(value) > 1:
+        others = [place for n, place in enumerate(operands) if n != index]
+        if any(isinstance(o, Region) and o.storage == region.storage for o in others):
+            return False  # a view of the same memory, which is read at another pace
+        if region.layout.canonical() != layout.canonical():
             return False
         storage = self._storages[region.storage]
         if storage.kind is Kind.STATE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,30 +18,40 @@ from gie_core.builder.ways import find_ways
 from gie_core.engine.assemble import Decisions, assemble
 from gie_core.engine.plan import Kind, Plan, Region
 from gie_core.engine.races import find_races
-from gie_core.ir.graph import Graph
+from gie_core.ir.graph import Graph, Node
 from gie_core.ir.parser import parse_graph
 from gie_core.ir.specialize import specialize
+from gie_core.kernels.candidate import Candidate
 from gie_core.kernels.provider import NamedProvider
 from gie_core.kernels.reference import ReferenceProvider
 from gie_core.ops import core_ops
 from gie_core.ops.run import bind_inputs, run_graph
 from gie_core.runtime.context import HostContext
 from gie_core.runtime.replan import packer
-from gie_core.runtime.target import HOST
+from gie_core.runtime.target import HOST, Target
 from gie_core.testing.graphs import random_graphs
 from gie_core.testing.inputs import random_inputs
 
+
+class InPlace(ReferenceProvider):
+    """The references; whatever is elementwise may take the place of its first operand."""
+
+    def candidates(self, node: Node, target: Target) -> Sequence[Candidate]:
+        (only,) = super().candidates(node, target)
+        return [replace(only, in_place=((0, 0),))]
+
+
 PROVIDERS = [NamedProvider("reference", ReferenceProvider())]
+IN_PLACE = [NamedProvider("reference", InPlace())]
 
 
-def decide(graph: Graph) -> Decisions:
-    formulation = formulate(find_ways(expand(graph), HOST, PROVIDERS), ModelPrices(HOST))
+def decide(graph: Graph, providers: Sequence[NamedProvider] = PROVIDERS) -> Decisions:
+    formulation = formulate(find_ways(expand(graph), HOST, providers), ModelPrices(HOST))
     return decisions_of(formulation, solve(formulation.problem)[0])[0]
 
 
-def plan_of(text: str, streams: int = 1) -> Plan:
-    decisions = decide(parse_graph(text, core_ops()))
-    return assemble(replace(decisions, streams=streams), packer(PROVIDERS))
+def plan_of(text: str, providers: Sequence[NamedProvider] = PROVIDERS) -> Plan:
+    return assemble(decide(parse_graph(text, core_ops()), providers), packer(providers))
 
 
 @settings(max_examples=150, deadline=None)
@@ -135,3 +146,16 @@ def test_states_that_move_on_at_once_do_not_mix() -> None:
     context = HostContext(plan, PROVIDERS)
     found = [float(context.run([np.full(1, n, np.float32), None, None])[0][0]) for n in range(1, 6)]
     assert found == [0, 1, 3, 5, 7]
+
+
+def test_no_result_takes_the_place_of_what_it_reads_through_a_view() -> None:
+    plan = plan_of(
+        "graph g { input %x: f32[2, 2] %a = neg(%x) %t = transpose(%a) {permutation = [1, 0]} "
+        "%b = add(%a, %t) %c = exp(%b) return %c }",
+        IN_PLACE,
+    )
+    b, c = (step.results[0] for step in plan.steps[1:])
+    assert b == c, "nothing is computed in place"
+    context = HostContext(plan, IN_PLACE)
+    x = np.arange(4, dtype=np.float32).reshape(2, 2)
+    np.testing.assert_allclose(context.run([x])[0], np.exp(-x - x.T), rtol=1e-6)

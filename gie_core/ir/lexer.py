@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gie_core.errors import GieError
 
@@ -29,8 +29,7 @@ class TextError(GieError):
     """A text is not a graph; the message gives line and column."""
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(NamedTuple):
     """A piece of text: its kind (a group of the pattern, or "end"), its text and position."""
 
     kind: str

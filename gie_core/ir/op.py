@@ -26,7 +26,7 @@ import enum
 import inspect
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, FrozenInstanceError, dataclass, fields, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, dataclass_transform, get_type_hints
 
@@ -99,9 +99,14 @@ class Op:
                 f"{cls.__qualname__} cannot call an attribute {taken[0]!r}: Op has a method of "
                 "that name"
             )
-        dataclass(frozen=True, kw_only=True)(cls)
+        if inspect.get_annotations(cls) or Op in cls.__bases__:
+            # Half of all ops have no attributes of their own: what their base has serves them.
+            dataclass(frozen=True, kw_only=True)(cls)
         if name is not None:
             cls.name, cls.results, cls.traits = name, results, frozenset(traits)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise FrozenInstanceError(f"cannot assign to {name!r}: an op does not change")
 
     def __post_init__(self) -> None:
         for name, kind in self.attribute_kinds().items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,24 @@ def test_arrays_compare_by_content() -> None:
     a, b = (Sample(count=1, table=FrozenArray(np.arange(3))) for _ in range(2))
     assert a == b
     assert a != Sample(count=1, table=FrozenArray(np.arange(4)))
+
+
+class Plain(Sample, name="test.plain"):
+    """No attribute of its own."""
+
+
+def test_ops_without_attributes_of_their_own_take_their_base_s() -> None:
+    assert Plain(count=1) == Plain(count=1) != Plain(count=2)
+    assert Plain(count=1) != Sample(count=1)
+    assert hash(Plain(count=1)) == hash(Plain(count=1))
+    assert repr(Plain(count=1)).startswith("Plain(count=1, ratio=0.5")
+
+
+@pytest.mark.parametrize("name", ["count", "cuont"])
+@pytest.mark.parametrize("op", [Sample(count=1), Plain(count=1)])
+def test_ops_do_not_change(op: Op, name: str) -> None:
+    with pytest.raises(FrozenInstanceError):
+        setattr(op, name, 2)
 
 
 def test_an_attribute_cannot_hide_a_method() -> None:

@@ -70,7 +70,7 @@ def test_copies(
 @pytest.mark.parametrize(
     ("call", "x", "reason"),
     [
-        ("pad(%x) {pads = [1, 1], mode = `edge`}", "f32[3]", "the mode is edge, not constant"),
+        ('pad(%x) {pads = [1, 1], mode = "edge"}', "f32[3]", "the mode is edge, not constant"),
         ("concat(%x) {axis = 0}", "str[3]", "%x holds strings"),
     ],
 )

@@ -15,7 +15,13 @@ from gie_core.builder.environment import host_environment, last_level_cache
 from gie_core.builder.importing import import_model
 from gie_core.builder.passes import Pass, PassError, run_passes, sort_passes
 from gie_core.builder.planner import Clocks, plan_graph
-from gie_core.builder.profiles import Shapes, check_runnable, likely_sizes, profile_sizes
+from gie_core.builder.profiles import (
+    Shapes,
+    check_runnable,
+    likely_sizes,
+    profile_sizes,
+    sharing_weights,
+)
 from gie_core.builder.report import BuildReport, ImportReport, PassRecord
 from gie_core.builder.timing_cache import Timing, TimingCache
 from gie_core.builder.tuner import Job, Tuner, TunerOptions
@@ -138,6 +144,8 @@ def build(
             plans.append(planned.plan)
             report.plans.append(planned.record)
             report.choices = report.choices or list(planned.choices)
+    if len(plans) > 1:
+        plans = sharing_weights(plans)
     report.nodes_after = len(report.choices) or len(graph)
     report.failed_plugins = host.failures()
     host.build_finished(report)

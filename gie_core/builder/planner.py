@@ -92,7 +92,7 @@ def plan_graph(
         StrategyError: no choice of kernels keeps the limits.
     """
     accuracy = accuracy or Accuracy()
-    expanded = expand(_static(graph, sizes))
+    expanded = expand(specialize(graph, sizes))
     ways = pinned(find_ways(expanded, target, providers, accuracy.storage), pins or {})
     if clocks is None:
         formulation = formulate(ways, ModelPrices(target), workspace)
@@ -223,16 +223,6 @@ def _makespan(plan: Plan, decisions: Decisions) -> int:
 def _times(plan: Plan, decisions: Decisions) -> list[int]:
     """What each step of a plan is expected to take."""
     return [decisions.nanoseconds.get(s.node, 1) if s.provider else 1 for s in plan.steps]
-
-
-def _static(graph: Graph, sizes: Mapping[str, int]) -> Graph:
-    try:
-        return specialize(graph, sizes)
-    except ZeroDivisionError:
-        given = ", ".join(f"{name} = {n}" for name, n in sizes.items())
-        raise GieError(
-            f"a dimension of graph {graph.name!r} divides by zero with {given}"
-        ) from None
 
 
 def _measured(ways: Ways, target: Target, tuner: Tuner, workspace: int | None) -> Timings:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from gie_core.builder.report import Rejection
 from gie_core.builder.ways import nobody
+from gie_core.engine.plan import Plan
 from gie_core.errors import GieError
-from gie_core.ir.dims import SymInt, evaluate_dim, symbol
+from gie_core.ir.dims import evaluate_dim
 from gie_core.ir.graph import Graph, Value
-from gie_core.ir.specialize import extents, specialize, symbols_of_inputs
-from gie_core.ir.types import TensorType
+from gie_core.ir.specialize import SizeError, extents, specialize, symbol_name, symbols_of_inputs
+from gie_core.ir.types import Array, TensorType
 from gie_core.kernels.provider import NamedProvider
 from gie_core.runtime.target import Target
 
-__all__ = ["Shapes", "check_runnable", "likely_sizes", "profile_sizes"]
+__all__ = ["Shapes", "check_runnable", "likely_sizes", "profile_sizes", "sharing_weights"]
 
 Shapes = Mapping[str, Sequence[int]] | Sequence[Mapping[str, Sequence[int]]]
 """Shapes by the name of the input; several such mappings for several profiles."""
@@ -59,8 +64,8 @@ def _bind(value: Value, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
             f"the shape {list(shape)} does not fit the input {value.name!r}: {value.type}"
         )
     for dim, extent in zip(dims, shape, strict=True):
-        if isinstance(dim, SymInt) and dim == symbol(str(dim)):
-            sizes.setdefault(str(dim), extent)
+        if (name := symbol_name(dim)) is not None:
+            sizes.setdefault(name, extent)
 
 
 def _check(value: Value, shape: tuple[int, ...], sizes: Mapping[str, int]) -> None:
@@ -85,7 +90,7 @@ def likely_sizes(graph: Graph) -> dict[str, int] | None:
         sizes = dict.fromkeys(symbols, extent)
         try:
             values = specialize(graph, sizes).values()
-        except ZeroDivisionError:
+        except SizeError:
             continue
         types = [v.type for v in values if isinstance(v.type, TensorType)]
         if all(not isinstance(d, int) or d > 0 for type_ in types for d in type_.shape or ()):
@@ -111,3 +116,16 @@ def check_runnable(graph: Graph, target: Target, providers: Sequence[NamedProvid
                 raise nobody(node, target, rejections)
             for body in node.op.subgraphs().values():
                 check_runnable(body, target, providers)
+
+
+def sharing_weights(plans: Sequence[Plan]) -> list[Plan]:
+    """The plans with one array for all constants of equal type, strides and bytes."""
+    known: dict[tuple[object, ...], Array] = {}
+
+    def shared(array: Array) -> Array:
+        if array.dtype == object:  # strings
+            return array
+        content = hashlib.sha256(np.ascontiguousarray(array)).digest()
+        return known.setdefault((array.dtype, array.shape, array.strides, content), array)
+
+    return [replace(plan, weights=tuple(map(shared, plan.weights))) for plan in plans]

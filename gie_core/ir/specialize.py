@@ -5,12 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
+from gie_core.errors import GieError
 from gie_core.ir.dims import Dim, SymInt, evaluate_dim, free_symbols, substitute_dim, symbol
 from gie_core.ir.graph import Graph, Node, Value
 from gie_core.ir.op import Op
 from gie_core.ir.types import DType, TensorType, Type
 
-__all__ = ["extents", "is_static", "is_static_type", "specialize", "symbols_of_inputs"]
+__all__ = [
+    "SizeError",
+    "extents",
+    "is_static",
+    "is_static_type",
+    "specialize",
+    "symbol_name",
+    "symbols_of_inputs",
+]
+
+
+class SizeError(GieError):
+    """A graph makes no sense with some sizes.
+
+    Args:
+        what: goes wrong.
+        sizes: with which.
+    """
+
+    def __init__(self, what: str, sizes: Mapping[str, int]) -> None:
+        given = ", ".join(f"{name} = {n}" for name, n in sorted(sizes.items()))
+        super().__init__(f"{what} with {given}; give other sizes")
 
 
 def specialize(graph: Graph, sizes: Mapping[str, int]) -> Graph:
@@ -25,8 +47,15 @@ def specialize(graph: Graph, sizes: Mapping[str, int]) -> Graph:
         sizes: an extent for each symbol.
 
     Raises:
-        ZeroDivisionError: a dimension divides by a symbol that is 0.
+        SizeError: the graph makes no sense with these sizes.
     """
+    try:
+        return _specialize(graph, sizes)
+    except ZeroDivisionError:
+        raise SizeError(f"a dimension of graph {graph.name!r} divides by zero", sizes) from None
+
+
+def _specialize(graph: Graph, sizes: Mapping[str, int]) -> Graph:
     copy = Graph(graph.name)
     copy.metadata.update(graph.metadata)
     copies: dict[Value, Value] = {}
@@ -40,7 +69,7 @@ def specialize(graph: Graph, sizes: Mapping[str, int]) -> Graph:
             _sized_op(node.op, operands, sizes),
             *operands,
             names=[v.name for v in node.results],
-            types=[_sized_type(v.type, sizes) for v in node.results],
+            types=[_sized_result(v, sizes) for v in node.results],
             sources=node.sources,
         )
         made.metadata.update(node.metadata)
@@ -87,12 +116,13 @@ def symbols_of_inputs(graph: Graph) -> frozenset[str]:
     """The symbols that the sizes of the inputs decide."""
     types = (v.type for v in graph.inputs if isinstance(v.type, TensorType))
     dims = (dim for type_ in types for dim in type_.shape or ())
-    return frozenset(next(iter(free_symbols(d))) for d in dims if _is_symbol(d))
+    return frozenset(name for d in dims if (name := symbol_name(d)) is not None)
 
 
-def _is_symbol(dim: Dim) -> bool:
+def symbol_name(dim: Dim) -> str | None:
+    """The name of a dimension that is a symbol and nothing else."""
     names = free_symbols(dim)
-    return len(names) == 1 and dim == symbol(next(iter(names)))
+    return next((name for name in names if len(names) == 1 and dim == symbol(name)), None)
 
 
 def _sized_op(op: Op, operands: list[Value | None], sizes: Mapping[str, int]) -> Op:
@@ -122,6 +152,14 @@ def _sizes_of_body(
                 else:
                     sizes.pop(name, None)
     return sizes
+
+
+def _sized_result(value: Value, sizes: Mapping[str, int]) -> Type:
+    try:
+        return _sized_type(value.type, sizes)
+    except ValueError:
+        what = f"an extent of %{value.name}: {value.type} is negative"
+        raise SizeError(what, sizes) from None
 
 
 def _sized_type(type_: Type, sizes: Mapping[str, int]) -> Type:

@@ -8,7 +8,7 @@ from gie_core.engine.assemble import Chosen, Decisions, assemble
 from gie_core.engine.plan import AT_RUN_TIME, Plan
 from gie_core.engine.views import VIEW_OPS
 from gie_core.ir.graph import Graph, Node
-from gie_core.ir.specialize import is_static, specialize
+from gie_core.ir.specialize import SizeError, is_static, specialize
 from gie_core.ir.types import Array
 from gie_core.kernels.candidate import Candidate
 from gie_core.kernels.format import Format, row_major
@@ -46,8 +46,8 @@ def plan_sizes(
     """
     try:
         static = specialize(graph, sizes)
-    except ZeroDivisionError as error:
-        raise ExecutionError(f"a dimension of graph {graph.name!r} divides by zero") from error
+    except SizeError as error:
+        raise ExecutionError(str(error)) from error
     chosen: dict[Node, Chosen] = {}
     views: set[Node] = set()
     joins: dict[Node, tuple[Format, frozenset[int]]] = {}

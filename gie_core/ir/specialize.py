@@ -145,12 +145,11 @@ def _sizes_of_body(
         if outer is None or not isinstance(inner.type, TensorType):
             continue
         for dim, extent in zip(inner.type.shape or (), outer.tensor.shape or (), strict=False):
-            if _is_symbol(dim):
-                (name,) = free_symbols(dim)
-                if isinstance(extent, int):
-                    sizes[name] = extent
-                else:
-                    sizes.pop(name, None)
+            name = symbol_name(dim)
+            if name is not None and isinstance(extent, int):
+                sizes[name] = extent
+            elif name is not None:
+                sizes.pop(name, None)
     return sizes
 
 

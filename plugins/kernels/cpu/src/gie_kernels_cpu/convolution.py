@@ -47,7 +47,6 @@ class Job:
         variant: how x and the result lie in memory.
         x: [N, C, *S], perhaps in fewer bits than computed in.
         weight: as ``pack`` made it, in the dtype that is computed in.
-        bias: [O], perhaps repeated for the positions of a row, or ``None``.
         output: [N, O, *P].
         scratch: an array for each of the method's ``pieces``.
     """
@@ -56,7 +55,6 @@ class Job:
     variant: Variant
     x: Array
     weight: Array
-    bias: Array | None
     output: Output
     scratch: Sequence[Array]
 
@@ -178,9 +176,9 @@ class ConvolutionMethod(Method):
             calls.append(partial(np.copyto, scratch[0], packed))
             packed = scratch.pop(0)
         own = geometry.dtype.numpy
-        wide = scratch.pop(0) if y.dtype != geometry.wide else None
-        output = Output(y, own, epilogue, wide, variant.target)
-        job = Job(geometry, variant, x, packed, bias, output, scratch)
+        wide = scratch.pop(0) if y.dtype != geometry.wide or variant.target else None
+        output = Output(y, own, epilogue, bias, wide, variant.target)
+        job = Job(geometry, variant, x, packed, output, scratch)
         calls += self.calls(job)
         return [in_order(calls)]
 
@@ -210,9 +208,10 @@ class ConvolutionMethod(Method):
     def _pieces(self, geometry: Geometry, variant: Variant, unpacks: bool) -> tuple[Piece, ...]:
         stored = variant.stored(geometry.dtype).numpy
         row = geometry.results * math.prod(geometry.extents[1:])
+        size = most_rows(self.parts(geometry, variant)) * row
         weight = (self.packed(geometry, variant), geometry.wide)
         return (
             *((weight,) if unpacks else ()),
-            *output_scratch(stored, geometry.wide, most_rows(self.parts(geometry, variant)) * row),
+            *output_scratch(stored, geometry.wide, variant.target, size),
             *self.pieces(geometry, variant),
         )

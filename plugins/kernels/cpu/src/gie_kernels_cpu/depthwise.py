@@ -15,7 +15,7 @@ from gie_core.ops.extents import as_ints
 from gie_kernels_cpu.blocks import parts, spans
 from gie_kernels_cpu.convolution import ConvolutionMethod, Job, Part, most_images, most_rows
 from gie_kernels_cpu.cost import elementwise, total
-from gie_kernels_cpu.frame import frame_of
+from gie_kernels_cpu.frame import Frame, frame_of
 from gie_kernels_cpu.geometry import Geometry, merged
 from gie_kernels_cpu.kernel import Piece
 from gie_kernels_cpu.launches import Call
@@ -91,7 +91,7 @@ class DepthwisePlanes(ConvolutionMethod):
                     if index:
                         yield partial(np.add, sums, products, sums)
                 yield partial(np.copyto, by_group[0, channels], planes.windows(sums))
-            yield from job.output.finish(y, region, job.bias)
+            yield from job.output.finish(y, region)
 
     def _at_once(self, geometry: Geometry) -> int:
         """Channels."""
@@ -168,7 +168,7 @@ class DepthwiseRows(ConvolutionMethod):
             if in_place is None:
                 made = arrays[0].reshape(*shape[:-1], geometry.extents[-1], geometry.channels)
                 yield partial(np.copyto, np.moveaxis(y, 1, -1), made)
-            yield from job.output.finish(y, region, job.bias)
+            yield from job.output.finish(y, region)
 
     def _sum(
         self, geometry: Geometry, dealt: Array, weight: Array, taps: slice, rows: slice, out: Array
@@ -214,23 +214,15 @@ class DepthwiseRows(ConvolutionMethod):
 
     def _deal(self, geometry: Geometry, x: Array, dealt: Array) -> Iterator[Call]:
         """Write x with its zeros into [N, *S'[:-1], residues, columns, C]."""
-        stride = geometry.window.strides[-1]
-        frame = frame_of(geometry.window, geometry.spatial, geometry.extents)
-        if stride == 1:
-            yield from frame.write(x, np.moveaxis(dealt[..., 0, :, :], -1, 1))
-            return
-        yield partial(dealt.fill, 0)
-        begin, wide = as_ints(geometry.window.pads_begin)[-1], geometry.spatial[-1]
-        *rows, _ = frame.inside
-        seen = tuple(slice(part.stop - part.start) for part in rows)
+        stride, wide = geometry.window.strides[-1], geometry.spatial[-1]
+        *outer, begin = as_ints(geometry.window.pads_begin)
         for residue in range(stride):
             first = max(0, -(-(begin - residue) // stride))  # the first column inside of x …
             start = residue + first * stride - begin  # … and where in x it lies
-            columns = x[(..., *seen, slice(start, wide, stride))]
-            target = np.moveaxis(dealt[..., residue, :, :], -1, 1)[(..., *rows, slice(first, None))]
-            count = min(columns.shape[-1], target.shape[-1])
-            if target[..., :count].size:
-                yield partial(np.copyto, target[..., :count], columns[..., :count])
+            columns = x[..., start:wide:stride]
+            room = (*dealt.shape[1:-3], dealt.shape[-2])
+            frame = Frame(columns.shape[2:], (*outer, first), room)
+            yield from frame.write(columns, np.moveaxis(dealt[..., residue, :, :], -1, 1))
 
 
 def _rejects(geometry: Geometry) -> str:

@@ -101,7 +101,7 @@ class Im2colConvolution(ConvolutionMethod):
             y = job.output.part(region)
             matrix = _matrix(geometry, columns, rows.stop - rows.start, last)
             yield product(weight, matrix, grouped(y, geometry.groups))
-            yield from job.output.finish(y, region, job.bias)
+            yield from job.output.finish(y, region)
 
 
 def packed_matrix(geometry: Geometry, channels_last: bool, transposed: bool) -> tuple[int, ...]:

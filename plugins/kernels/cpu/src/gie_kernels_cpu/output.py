@@ -26,43 +26,50 @@ class Output:
         array: the result as it is stored.
         own: dtype of the node's result, which an epilogue works on.
         epilogue: of the node, if any.
-        scratch: see ``output_scratch``; ``None`` where parts are computed in place.
+        bias: [C], or repeated for the positions of a row, [P[-1]·C]: where the channels come last,
+            a sum of two long rows takes half the time of many short ones. Or ``None``.
+        scratch: see ``output_scratch``; ``None`` if parts are always computed in place.
         channels_last: the order of the axes in memory.
     """
 
     array: Array
     own: np.dtype[Any]
     epilogue: Epilogue | None
+    bias: Array | None
     scratch: Array | None
     channels_last: bool
 
     def part(self, region: Region) -> Array:
         """Where the part at ``region`` is to be computed, in the dtype that is computed in.
 
-        It is the same memory for all parts if there is scratch memory.
+        It is in scratch memory, the same for all parts, if the result is stored in another dtype,
+        or channels last in a slice of something larger: there the rows between the gaps are short,
+        and a sum or a maximum of them takes three times as long as of neighbours, a copy does not.
         """
-        if self.scratch is None:
-            return self.array[region]
+        stored = self.array[region]
+        if self.scratch is None or (stored.dtype == self.scratch.dtype and self._is_near(stored)):
+            return stored
         shape = [part.stop - part.start for part in region]
         return arranged(self.scratch, shape, self.channels_last)
 
-    def finish(self, part: Array, region: Region, bias: Array | None = None) -> Iterator[Call]:
-        """What adds the bias, rounds, runs the epilogue and stores the part.
-
-        Args:
-            bias: [C], or repeated for the positions of a row, [P[-1]·C]: where the channels come
-                last, a sum of two long rows takes half the time of many short ones.
-        """
-        if bias is not None:
-            yield _add(part, bias)
+    def finish(self, part: Array, region: Region, *, biased: bool = False) -> Iterator[Call]:
+        """What adds the bias, unless it is in already, rounds, runs the epilogue and stores."""
+        if self.bias is not None and not biased:
+            yield _add(part, self.bias)
         stored = self.array[region]
-        if self.scratch is not None and self.own == stored.dtype:  # of a 16-bit node
+        staged = not np.may_share_memory(part, stored)
+        if staged and self.own != part.dtype:  # of a 16-bit node
             yield partial(np.copyto, stored, part)
-            part = stored
+            part, staged = stored, False
         if self.epilogue is not None:
             yield self.epilogue(part, region)
-        if self.scratch is not None and part is not stored:
+        if staged:
             yield partial(np.copyto, stored, part)
+
+    def _is_near(self, part: Array) -> bool:
+        """Whether a part is finished as fast in place as in scratch memory."""
+        untouched = self.bias is None and self.epilogue is None
+        return untouched or merged(np.moveaxis(part, 1, -1), part.ndim - 2) is not None
 
 
 def _add(part: Array, bias: Array) -> Call:
@@ -74,6 +81,8 @@ def _add(part: Array, bias: Array) -> Call:
     return partial(np.add, part, bias[:channels].reshape(-1, *[1] * (part.ndim - 2)), part)
 
 
-def output_scratch(stored: np.dtype[Any], wide: np.dtype[Any], size: int) -> tuple[Piece, ...]:
+def output_scratch(
+    stored: np.dtype[Any], wide: np.dtype[Any], channels_last: bool, size: int
+) -> tuple[Piece, ...]:
     """The scratch memory of an output whose parts have at most so many elements."""
-    return () if stored == wide else (((size,), wide),)
+    return (((size,), wide),) if channels_last or stored != wide else ()

@@ -75,7 +75,7 @@ class PointwiseConvolution(ConvolutionMethod):
             region = job.region(part)
             y = job.output.part(region)
             yield product(weight, grouped(x, geometry.groups), grouped(y, geometry.groups))
-            yield from job.output.finish(y, region, job.bias)
+            yield from job.output.finish(y, region)
 
 
 def _gathers(geometry: Geometry, variant: Variant) -> bool:

@@ -89,7 +89,7 @@ class ShiftedProducts(ConvolutionMethod):
                     sums, tap = by_group[(..., *target)], by_tap[(..., *source)][:, :, index]
                     if tap.size:
                         yield partial(np.add, sums, tap, sums)
-            yield from job.output.finish(y, region, job.bias)
+            yield from job.output.finish(y, region)
 
     def _chunks(self, geometry: Geometry) -> list[slice]:
         """Rows of the input whose products are in memory at once."""

@@ -159,7 +159,7 @@ class WinogradConvolution(ConvolutionMethod):
         matrices = transforms(self._edge)
         inputs = matrices.inputs.astype(geometry.wide)
         results = matrices.results.astype(geometry.wide)
-        if job.bias is None:
+        if job.output.bias is None:
             results = np.ascontiguousarray(results[:, :-1])
         frame, previous = self._frame(geometry), None
         framed = job.x
@@ -177,14 +177,14 @@ class WinogradConvolution(ConvolutionMethod):
             area = self._size**2
             pair = (transformed, job.weight) if last else (job.weight, transformed)
             yield partial(np.matmul, *pair, products[:area])
-            if job.bias is not None:
-                bias = job.bias[: geometry.results]
+            if job.output.bias is not None:
+                bias = job.output.bias[: geometry.results]
                 yield partial(np.copyto, products[area], bias if last else bias[:, None])
             yield partial(np.matmul, results, _rows(products, 1), _rows(finished, 2))
             region = job.region(part)
             y = job.output.part(region)
             yield from self._store(finished, y, last)
-            yield from job.output.finish(y, region)
+            yield from job.output.finish(y, region, biased=True)
 
     def _arrays(self, job: Job, part: Part) -> tuple[Array, Array, Array, Array]:
         """Gathered tiles, transformed tiles, their products, tiles of results; C-contiguous."""
@@ -204,7 +204,7 @@ class WinogradConvolution(ConvolutionMethod):
         return (
             array(first, (self._size, self._size), geometry.channels, False),
             array(second, (area,), geometry.channels, True),
-            array(first, (area + (job.bias is not None),), geometry.results, True),
+            array(first, (area + (job.output.bias is not None),), geometry.results, True),
             array(second, (self._edge, self._edge), geometry.results, False),
         )
 

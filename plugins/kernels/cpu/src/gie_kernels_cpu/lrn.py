@@ -18,6 +18,7 @@ from gie_core.ops.extents import as_ints
 from gie_core.ops.norm import Lrn
 from gie_kernels_cpu.blocks import Region, regions, spans
 from gie_kernels_cpu.formats import is_channels_last, narrowed, ordered, variants
+from gie_kernels_cpu.halves import widening
 from gie_kernels_cpu.kernel import (
     Constants,
     Epilogue,
@@ -103,7 +104,7 @@ class _Block:
         x, y, before = self.x, self.y, (op.size - 1) // 2
         if len(scratch) > 2:
             wide = scratch[2][: x.size].reshape(x.shape)
-            yield partial(np.copyto, wide, x)
+            yield from widening(x, wide)
             x = wide
         shape = list(y.shape)
         shape[self.axis] += op.size - 1

@@ -20,6 +20,7 @@ from gie_core.ops.extents import as_ints
 from gie_core.ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 from gie_kernels_cpu.blocks import BLOCK, spans
 from gie_kernels_cpu.formats import narrowed, ordered, variants
+from gie_kernels_cpu.halves import widening
 from gie_kernels_cpu.kernel import (
     Constants,
     Epilogue,
@@ -203,7 +204,7 @@ class _RowNormalization(_Normalization):
             some, block = source[part], target[part]
             squares, sums = scratch[0][: block.size].reshape(block.shape), scratch[1][: len(block)]
             if some.dtype != block.dtype:
-                yield partial(np.copyto, block, some)
+                yield from widening(some, block)
                 some = block
             yield partial(np.matmul, some, ones, out=sums)
             yield partial(np.divide, sums, sums.dtype.type(length), out=sums)

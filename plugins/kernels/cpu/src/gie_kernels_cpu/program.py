@@ -21,6 +21,7 @@ from gie_core.ir.types import Array
 from gie_core.kernels.provider import Launch
 from gie_kernels_cpu.blocks import Region, collapse, regions
 from gie_kernels_cpu.functions import calls_for
+from gie_kernels_cpu.halves import widening
 from gie_kernels_cpu.kernel import Piece, carve, workspace_size
 from gie_kernels_cpu.launches import Call, in_order
 
@@ -122,7 +123,7 @@ class CompiledProgram:
                 values[node] = source = block.sources[self._params[node]]
                 if step.register is not None:
                     values[node] = places.of(step.register, [source])
-                    calls.append(partial(np.copyto, values[node], source, casting="unsafe"))
+                    calls += widening(source, values[node])
             elif step.register is not None and isinstance(node, Apply | Cast):
                 to_result = step.register < 0
                 values[node] = out = (

@@ -18,6 +18,7 @@ from gie_core.kernels.provider import Launch, Memory
 from gie_core.ops.extents import as_ints
 from gie_core.ops.resize import Resize
 from gie_kernels_cpu.formats import is_channels_last, narrowed, ordered, variants
+from gie_kernels_cpu.halves import widening
 from gie_kernels_cpu.kernel import (
     Constants,
     Epilogue,
@@ -167,7 +168,7 @@ class _Weighted:
         wide, (rows, columns) = y, self.weights
         between = scratch[0]
         if len(scratch) > 1:
-            yield partial(np.copyto, scratch[1], x)
+            yield from widening(x, scratch[1])
             x, wide = scratch[1:]
         if self.rows == 2:  # [N, C, H, W]
             yield partial(np.matmul, x, columns.T, out=between)

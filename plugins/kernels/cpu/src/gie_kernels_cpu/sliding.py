@@ -26,6 +26,7 @@ from gie_core.ir.types import Array
 from gie_core.ops.extents import as_ints
 from gie_core.ops.window import Window
 from gie_kernels_cpu.blocks import parts, spans
+from gie_kernels_cpu.halves import widening
 from gie_kernels_cpu.kernel import Piece, carve
 from gie_kernels_cpu.launches import Call
 from gie_kernels_cpu.taps import combined, segments
@@ -156,7 +157,7 @@ class DirectPool(SlidingPool):
         if self.is_narrow:
             *between, loaded, end = places
             seen = self._rows_seen(rows)
-            yield partial(np.copyto, loaded, x[:, seen])
+            yield from widening(x[:, seen], loaded)
             steps, x, first = [*between, end], loaded, seen.start
         for axis, out in enumerate(steps):
             windows = range(geometry.extents[axis])
@@ -221,7 +222,7 @@ class FlatPool(SlidingPool):
         geometry = self.geometry
         buffers = [array[: x.size].reshape(x.shape) for array in scratch]
         if self.is_narrow:
-            yield partial(np.copyto, buffers[1], x)
+            yield from widening(x, buffers[1])
             x = buffers[1]
         axes = [axis for axis, n in enumerate(as_ints(geometry.window.kernel)) if n > 1]
         for number, axis in enumerate(axes):

@@ -17,6 +17,7 @@ from gie_core.ops.extents import as_ints
 from gie_core.ops.norm import Softmax
 from gie_kernels_cpu.blocks import regions
 from gie_kernels_cpu.formats import narrowed, ordered, variants
+from gie_kernels_cpu.halves import widening
 from gie_kernels_cpu.kernel import (
     Constants,
     Epilogue,
@@ -73,7 +74,7 @@ def _rows_calls(x: Array, y: Array, scratch: Sequence[Array]) -> Iterator[Call]:
     peaks = scratch[0][: math.prod(x.shape[:-1])].reshape((*x.shape[:-1], 1))
     wide = y if len(scratch) == 1 else scratch[1][: x.size].reshape(x.shape)
     if wide is not y:
-        yield partial(np.copyto, wide, x)
+        yield from widening(x, wide)
         x = wide
     yield partial(np.max, x, axis=-1, keepdims=True, out=peaks, initial=-np.inf)
     yield partial(np.subtract, x, peaks, out=wide)

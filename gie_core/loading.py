@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
+from gie_core.engine.container import reading
 from gie_core.engine.engine import Engine
-from gie_core.engine.file import ProviderVersion, load_package
+from gie_core.engine.file import Package, ProviderVersion, unpack
 from gie_core.executors import HostMaker
 from gie_core.ir.specialize import extents
 from gie_core.plugin.host import PluginHost, default_host
@@ -39,19 +40,23 @@ def load(
         EngineFileError: the file can't be read, is damaged, is for another target, or was made
             with kernels that are not installed; the message says what to do.
     """
-    host = host or default_host()
-    package = load_package(path, host.ops(), verify_weights=verify, trust=trust, native=not rebuild)
-    if rebuild:
-        from gie_core.builder.pipeline import build  # the only way from here to the builder
+    with reading(path, verify=verify) as container:  # weights are compared while all this is done
+        host = host or default_host()
+        package = unpack(container, path, host.ops(), trust=trust, native=not rebuild)
+        if rebuild:
+            return _rebuilt(package, host)
+        providers = kernel_providers(host, find_target("host"))
+        installed = [ProviderVersion(p.name, p.plugin, p.version) for p in providers if p.plugin]
+        package.check_usable(path, "host", installed)
+        return Engine(package, HostMaker(providers, host))
 
-        target = package.target
-        shapes = [
-            {v.name: extents(v) for v in plan.graph.inputs} for plan in package.plans if plan.sizes
-        ]
-        return build(
-            package.graph, target=target, shapes=shapes or None, optimized=False, host=host
-        )
-    providers = kernel_providers(host, find_target("host"))
-    installed = [ProviderVersion(p.name, p.plugin, p.version) for p in providers if p.plugin]
-    package.check_usable(path, "host", installed)
-    return Engine(package, HostMaker(providers, host))
+
+def _rebuilt(package: Package, host: PluginHost) -> Engine:
+    from gie_core.builder.pipeline import build  # the only way from here to the builder
+
+    shapes = [
+        {v.name: extents(v) for v in plan.graph.inputs} for plan in package.plans if plan.sizes
+    ]
+    return build(
+        package.graph, target=package.target, shapes=shapes or None, optimized=False, host=host
+    )

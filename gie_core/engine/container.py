@@ -43,6 +43,7 @@ __all__ = [
     "canonical",
     "naming_damage",
     "read_container",
+    "reading",
     "write_container",
 ]
 
@@ -184,23 +185,36 @@ def _padded(size: int) -> int:
 
 
 def read_container(path: str | os.PathLike[str], *, verify: bool = True) -> Container:
-    """Read a file, whatever bytes are in it.
+    """Read a file, whatever bytes are in it: ``reading``, with nothing to do meanwhile."""
+    with reading(path, verify=verify) as container:
+        return container
+
+
+@contextlib.contextmanager
+def reading(path: str | os.PathLike[str], *, verify: bool = True) -> Generator[Container]:
+    """Read a file, whatever bytes are in it, and compare its content while the caller goes on.
 
     Data sections are not read into memory but mapped. Don't change the file in place afterwards;
     replacing it, as ``write_container`` does, is harmless.
 
     Args:
         path: the file.
-        verify: compare the content of all sections with their SHA-256, on two threads. Native
-            sections are always compared. What is not compared may be damaged, and then the
-            answers are wrong; reading it is still safe.
+        verify: compare the content of all sections with their SHA-256, native ones at once and
+            the others on a second thread; when the block ends, they are right. What is not
+            compared may be damaged, and then the answers are wrong; reading it is still safe.
 
     Raises:
         EngineFileError: it can't be read, is no engine file, is damaged, or is of another
-            format version.
+            format version. At the end of the block, damage replaces whatever the block raised.
     """
     with naming_damage(path):
-        return _read(_map(path), path, verify)
+        container = _read(_map(path), path)
+    comparison = _Comparison(container.sections if verify else ())
+    try:
+        yield container
+    finally:
+        with naming_damage(path):
+            comparison.finish()
 
 
 @contextlib.contextmanager
@@ -238,7 +252,7 @@ def _map(path: str | os.PathLike[str]) -> Array:
         ) from error
 
 
-def _read(memory: Array, path: str | os.PathLike[str], verify: bool) -> Container:
+def _read(memory: Array, path: str | os.PathLike[str]) -> Container:
     prefix = _PREFIX.encode()
     if memory[8 : 8 + len(prefix)].tobytes() != prefix:
         raise EngineFileError(
@@ -254,7 +268,9 @@ def _read(memory: Array, path: str | os.PathLike[str], verify: bool) -> Containe
     if _header(text, digest, [(name, size) for name, size, _ in listed]) != header.encode():
         _damaged("its header and its description differ")
     sections = _sections(memory, 8 + len(header), listed)
-    _compare([s for s in sections if verify or s.kind == NATIVE])
+    for section in sections:
+        if section.kind == NATIVE and not _is_right(section):
+            _damaged(f"the section {section.digest} does not have its SHA-256")
     return Container(body, sections, digest)
 
 
@@ -336,25 +352,40 @@ def _sections(
     return tuple(sections)
 
 
-def _compare(sections: Sequence[Section]) -> None:
-    """Compare contents with their SHA-256, half of them on a second thread."""
-    # The largest come first, so that both take equally long; hashing lets go of the GIL.
-    todo = deque(sorted(sections, key=lambda section: section.data.size, reverse=True))
-    bad: list[Section] = []
+class _Comparison:
+    """Compares the content of data sections with their SHA-256, on a second thread until the
+    first one has nothing else to do; hashing lets go of the GIL.
+    """
 
-    def work() -> None:
+    def __init__(self, sections: Sequence[Section]) -> None:
+        data = [section for section in sections if section.kind == DATA]
+        # The largest come first, so that in the end both threads are done at the same time.
+        self._todo = deque(sorted(data, key=lambda section: section.data.size, reverse=True))
+        self._bad: list[str] = []
+        self._helper = threading.Thread(target=self._work)
+        self._helper.start()
+
+    def finish(self) -> None:
+        """Compare the rest.
+
+        Raises:
+            EngineFileError: something differs.
+        """
+        self._work()
+        self._helper.join()
+        if self._bad:
+            _damaged(f"the section {min(self._bad)} does not have its SHA-256")
+
+    def _work(self) -> None:
         with contextlib.suppress(IndexError):
             while True:
-                section = todo.popleft()
-                if hashlib.sha256(section.data).hexdigest() != section.digest:
-                    bad.append(section)
+                section = self._todo.popleft()
+                if not _is_right(section):
+                    self._bad.append(section.digest)
 
-    helper = threading.Thread(target=work)
-    helper.start()
-    work()
-    helper.join()
-    if bad:
-        _damaged(f"the section {min(s.digest for s in bad)} does not have its SHA-256")
+
+def _is_right(section: Section) -> bool:
+    return hashlib.sha256(section.data).hexdigest() == section.digest
 
 
 def _damaged(problem: str) -> NoReturn:

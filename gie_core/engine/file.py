@@ -18,10 +18,11 @@ from gie_core.engine.arrays_json import ArrayTable, array_from_json
 from gie_core.engine.container import (
     FORMAT,
     NATIVE,
+    Container,
     EngineFileError,
     Section,
     naming_damage,
-    read_container,
+    reading,
     write_container,
 )
 from gie_core.engine.json_reader import Item
@@ -36,7 +37,14 @@ from gie_core.ir.text import format_graph
 from gie_core.ir.types import Array
 from gie_core.ir.verify import Stage, verify
 
-__all__ = ["EngineFileError", "Package", "ProviderVersion", "load_package", "save_package"]
+__all__ = [
+    "EngineFileError",
+    "Package",
+    "ProviderVersion",
+    "load_package",
+    "save_package",
+    "unpack",
+]
 
 
 class ProviderVersion(NamedTuple):
@@ -193,7 +201,7 @@ def load_package(
     Args:
         path: the file.
         ops: the ops that its graphs may have.
-        verify_weights: compare them with their SHA-256 (see ``read_container``).
+        verify_weights: compare them with their SHA-256 (see ``reading``).
         trust: take native code from anywhere, not only from files that this user wrote here.
         native: ``False`` leaves native code in the file, to build the engine again.
 
@@ -201,7 +209,19 @@ def load_package(
         EngineFileError: it can't be read, is damaged, is of another format version, has an op
             that is not installed, or native code that is not trusted.
     """
-    container = read_container(path, verify=verify_weights)
+    with reading(path, verify=verify_weights) as container:
+        return unpack(container, path, ops, trust=trust, native=native)
+
+
+def unpack(
+    container: Container,
+    path: str | os.PathLike[str],
+    ops: OpRegistry,
+    *,
+    trust: bool = False,
+    native: bool = True,
+) -> Package:
+    """The package in a container; arguments and errors as for ``load_package``."""
     with naming_damage(path):
         fields = _fields(container.body)
         arrays = [

@@ -21,6 +21,7 @@ from gie_core.engine.container import (
     EngineFileError,
     Section,
     read_container,
+    reading,
     write_container,
 )
 
@@ -244,6 +245,16 @@ def test_damaged_data_is_found(tmp_path: Path, kind: str, verify: bool, found: b
         return
     with pytest.raises(EngineFileError, match="does not have its SHA-256"):
         read_container(path, verify=verify)
+
+
+def test_damage_outranks_what_it_led_to(tmp_path: Path) -> None:
+    path = tmp_path / "a.gie"
+    write_container(path, BODY, [section(256, "data")])
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(EngineFileError, match="does not have its SHA-256"), reading(path):
+        raise ValueError("a weight is negative")
 
 
 UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {

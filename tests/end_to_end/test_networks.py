@@ -134,6 +134,7 @@ def built(name: str) -> gie_core.Engine:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_match_onnxruntime(name: str) -> None:
     engine = built(name)
+    assert engine.report is not None
     assert engine.report.imported is not None
     assert not engine.report.imported.foreign
     [info] = engine.inputs
@@ -283,6 +284,7 @@ def test_every_pass_is_hit_by_a_real_network() -> None:
     ]
     hits: Counter[str] = Counter()
     for engine in [*map(built, NETWORKS), *map(engine_of, real)]:
+        assert engine.report is not None
         hits.update(engine.report.hits())
     idle = [each.name for each in installed_passes(default_host()) if not hits[each.name]]
     assert not idle

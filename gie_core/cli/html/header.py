@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gie_core.builder.report import BuildReport, PlanRecord
 from gie_core.cli.console import count
-from gie_core.cli.html.markup import Markup, clip, tag
+from gie_core.cli.html.markup import Markup, clip, fragment, tag
 from gie_core.cli.html.sketch import LINE, NAME, Box, Sketch
 from gie_core.cli.html.tables import table
 from gie_core.cli.html.units import MISSING, error_text, quantity, ratio_text
@@ -65,31 +65,28 @@ def _ports(boxes: Sequence[Box]) -> Markup:
         ]
         if len(found) > PORTS:
             listed.append(tag("span", f"and {len(found) - PORTS} more"))
-        rows.append(
-            tag("div", tag("dt", f"{kind}s"[: None if len(found) != 1 else -1]), tag("dd", *listed))
-        )
+        title = kind if len(found) == 1 else f"{kind}s"
+        rows.append(tag("div", tag("dt", title), tag("dd", *listed)))
     return tag("dl", *rows, class_="ports")
 
 
 def _tiles(report: BuildReport) -> Iterator[Markup]:
     hits = sum(report.hits().values())
     passes = sum(1 for number in report.hits().values() if number)
-    rewrites = f"{count(hits, 'rewrite')} by {passes} passes" if hits else "no rewrites"
+    rewrites = f"{count(hits, 'rewrite')} by {passes} pass{'es' * (passes != 1)}"
     nodes = tag("b", report.nodes_before, tag("small", " → "), report.nodes_after)
-    yield _tile("Nodes", nodes, rewrites)
+    yield _tile("Nodes", nodes, rewrites if hits else "no rewrites")
     if not report.plans:
         return
     plan = report.plans[0]
     yield _tile("Time of a run", quantity(time_text(_time(plan))), _time_note(plan))
-    bound = (
-        f"{ratio_text(plan.arena / plan.lower_bound)} the lower bound" if plan.lower_bound else ""
-    )
+    above = ratio_text(plan.arena / plan.lower_bound) if plan.lower_bound else ""
+    bound = f"{above} the lower bound" if above else ""
     yield _tile("Arena", quantity(bytes_text(plan.arena)), bound)
     yield _tile("Weights", quantity(bytes_text(plan.weights)), "shared by all contexts")
     streams = len({step.stream for step in plan.steps})
-    steps = (
-        f"on {count(streams, 'stream')}, {count(plan.copies, 'copy').replace('copys', 'copies')}"
-    )
+    copies = f"{plan.copies} cop{'y' if plan.copies == 1 else 'ies'}"
+    steps = f"on {count(streams, 'stream')}, {copies}"
     yield _tile("Steps", tag("b", len(plan.steps)), steps)
     yield _tile("Error", tag("b", error_text(plan.error)), _error_note(plan))
 
@@ -109,13 +106,14 @@ def _time_note(plan: PlanRecord) -> str:
     return f"measured; {time_text(plan.predicted)} predicted{rivals}"
 
 
-def _error_note(plan: PlanRecord) -> str:
-    if plan.error is None:
-        return "not measured" if plan.budget is None else f"budget {error_text(plan.budget)}"
+def _error_note(plan: PlanRecord) -> Markup:
     if plan.budget is None:
-        return "against the reference"
+        return fragment("not measured" if plan.error is None else "against the reference")
+    budget = tag("span", error_text(plan.budget), class_="number")
+    if plan.error is None:
+        return fragment("not measured; budget ", budget)
     kept = "within" if plan.error <= plan.budget else "beyond"
-    return f"{kept} the budget of {error_text(plan.budget)}"
+    return fragment(f"{kept} the budget of ", budget)
 
 
 def _plans(plans: Sequence[PlanRecord]) -> Markup | None:
@@ -141,4 +139,4 @@ def _plans(plans: Sequence[PlanRecord]) -> Markup | None:
 def plan_name(plan: PlanRecord) -> str:
     """For which sizes of the inputs a plan is."""
     sizes = list(plan.sizes.items())[:8]
-    return clip(", ".join(f"{name} = {size}" for name, size in sizes) or "all sizes", NAME)
+    return clip(", ".join(f"{name} = {size}" for name, size in sizes) or "fixed sizes", NAME)

@@ -18,6 +18,8 @@ __all__ = ["kernels", "shares"]
 
 ROWS, ALTERNATIVES = 1500, 40
 """Nodes, and alternatives of each, that are shown at most."""
+SCALE = 4
+"""Bars of alternatives end at this multiple of the chosen one's time."""
 
 
 def shares(choices: Sequence[KernelChoice], boxes: Mapping[str, Box]) -> Markup | None:
@@ -39,7 +41,12 @@ def shares(choices: Sequence[KernelChoice], boxes: Mapping[str, Box]) -> Markup 
         for family, share in found
     ]
     keys = [
-        tag("li", tag("i", class_=f"f-{family}"), FAMILIES[family], tag("b", f"{share:.0%}"))
+        tag(
+            "li",
+            tag("i", class_=f"f-{family}"),
+            FAMILIES[family],
+            tag("b", f"{share:.0%}" if share >= 0.005 else "< 1%"),
+        )
         for family, share in found
     ]
     return fragment(tag("div", *parts, class_="shares"), tag("ul", *keys, class_="legend"))
@@ -150,6 +157,8 @@ def _alternatives(choice: KernelChoice) -> Markup:
     parts = [choice.node not in a.covers or len(a.covers) < whole for a in choice.alternatives]
     ordered = sorted(zip(parts, choice.alternatives, strict=True), key=lambda pair: pair[0])
     longest = max(choice.nanoseconds, *map(_time, choice.alternatives)) or 1
+    if choice.nanoseconds:  # one that is far slower must not make all other bars short
+        longest = min(longest, SCALE * choice.nanoseconds)
     others = (_alternative(each, choice, part, longest) for part, each in ordered)
     columns = ["Candidate", "Formats", ">Predicted", ">Measured", "", ">", ">Error", "Verdict"]
     return table(columns, [_chosen(choice, longest), *others], most=ALTERNATIVES)
@@ -195,4 +204,4 @@ def _time(each: Alternative) -> int:
 
 def _rejections(choice: KernelChoice) -> Markup:
     rows = [(clip(r.provider, NAME), clip(r.reason, 2 * LINE)) for r in choice.rejections]
-    return table(["Provider", "Why it does not run the node"], rows, most=ALTERNATIVES)
+    return table(["Who", "Why it does not run the node"], rows, most=ALTERNATIVES)

@@ -1,8 +1,8 @@
 """What work costs, roughly: the order in which candidates are offered.
 
 The first candidate of a node is the one to take without timing, so the order has to be about
-right. It follows from a few rates, measured on a server core of 2024 with two threads; what
-matters is how they relate.
+right. It follows from a few rates, measured with OpenBLAS on two cores of a server
+processor of 2024 (AVX-512); what matters is how they relate.
 """
 
 from __future__ import annotations
@@ -11,31 +11,33 @@ from collections.abc import Iterable
 
 from gie_core.kernels.candidate import Candidate, Work
 
-__all__ = ["SCATTERED", "elementwise", "matrix_products", "ranked", "seconds", "total", "weights"]
+__all__ = ["SCATTERED", "elementwise", "matrix_products", "ranked", "seconds", "total"]
 
-PRODUCTS = 105e9
-"""Multiply-adds a second in a large matrix product of two threads."""
+PRODUCTS = 200e9
+"""Multiply-adds a second in a large matrix product."""
 
 STEPS = 8e9
 """Elements a second that one NumPy call adds, multiplies or copies, in the cache."""
 
-BYTES = 40e9
-"""Bytes a second that a matrix product takes to pack its operands and to write its result: what
-makes products of few rows or columns slow. (49 × 256 × 256: 46 µs measured, 43 computed; 16 × 512
-× 512: 79 and 71; 784 × 64 × 64: 47 and 44.)"""
+BYTES = 100e9
+"""Bytes a second of what a matrix product reads and writes besides the weights."""
+
+WEIGHTS = 5
+"""How much longer a byte of the weights takes: they are packed anew by every call, and in a whole
+network come from memory. This is what makes products with few pixels slow."""
 
 CALL = 2e-6
 """Seconds that a call takes besides."""
 
-
-def seconds(work: Work) -> float:
-    """An estimate of the time that work takes."""
-    return work.products / PRODUCTS + work.steps / STEPS + work.bytes / BYTES + work.calls * CALL
-
-
 SCATTERED = 3
 """How much longer a copy takes that moves single elements instead of runs of channels: tiles and
 patches of channels first (measured: 1.5 to 5)."""
+
+
+def seconds(work: Work) -> float:
+    """An estimate of the time that work takes."""
+    steps = work.products / PRODUCTS + work.steps / STEPS
+    return steps + work.bytes / BYTES + work.calls * CALL
 
 
 def ranked(candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -43,14 +45,9 @@ def ranked(candidates: Iterable[Candidate]) -> list[Candidate]:
     return sorted(candidates, key=lambda c: (_is_narrow(c), seconds(c.work)))
 
 
-def weights(elements: float) -> Work:
-    """Weights that a network reads once: they come from memory, not from a cache."""
-    return Work(bytes=4 * elements, calls=0)
-
-
 def matrix_products(count: int, m: int, k: int, n: int) -> Work:
-    """So many products of matrices [m, k] and [k, n], in 4-byte elements."""
-    traffic = 4 * count * (m * k + k * n + m * n)
+    """So many products of weights [m, k] and matrices [k, n], in 4-byte elements."""
+    traffic = 4 * count * (WEIGHTS * m * k + k * n + m * n)
     return Work(products=count * m * k * n, bytes=traffic, calls=1.5 * count)
 
 

@@ -14,6 +14,7 @@ from typing import cast
 import numpy as np
 
 from gie_core.ir.graph import Node, Value
+from gie_core.ir.op import Op
 from gie_core.ir.types import Array
 from gie_core.kernels.candidate import Candidate, Support
 from gie_core.kernels.format import Format, Strides, row_major
@@ -35,8 +36,8 @@ from gie_kernels_cpu.pointwise import PointwiseProgram
 
 __all__ = ["FusedGroup"]
 
-FindMethods = Callable[[Node], Mapping[str, Method]]
-"""The methods that support a node, by what their candidates' names begin with."""
+MethodsOf = Callable[[Op], Mapping[str, Method]]
+"""The methods for an op, by what their candidates' names begin with."""
 
 
 @dataclass(frozen=True)
@@ -66,29 +67,33 @@ class FusedGroup(Method):
     """A body of one node whose kernel fuses, and pointwise nodes one after the other behind it.
 
     Args:
-        find: finds the methods for the first node.
+        methods: those for the first node.
     """
 
-    def __init__(self, find: FindMethods) -> None:
-        self._find = find
+    def __init__(self, methods: MethodsOf) -> None:
+        self._methods = methods
         self._pointwise = PointwiseProgram()
 
     def supports(self, node: Node) -> Support:
         found = self._fused(node)
-        return Support.no(found) if isinstance(found, str) else Support.yes()
+        if isinstance(found, str):
+            return Support.no(found)
+        if not self._supporting(found.node):
+            return Support.no(f"no kernel of {found.node.op.name} runs programs on its result")
+        return Support.yes()
 
     def candidates(self, node: Node, constants: Constants) -> Sequence[Candidate]:
         fused = self._checked(node)
         known = _through(node, constants)
         return [
             self._candidate(fused, node, replace(inner, name=f"{prefix}{inner.name}"), known)
-            for prefix, method in self._methods(fused.node).items()
+            for prefix, method in self._supporting(fused.node).items()
             for inner in method.candidates(fused.node, known)
         ]
 
     def prepack(self, node: Node, candidate: str, constants: Constants) -> Sequence[Array]:
         fused = self._checked(node)
-        method, name = find_method(self._methods(fused.node), candidate)
+        method, name = find_method(self._methods(fused.node.op), candidate)
         known = _through(node, constants)
         own = (known(value) for value in fused.others())
         packed = method.prepack(fused.node, name, known)
@@ -98,7 +103,7 @@ class FusedGroup(Method):
         self, node: Node, candidate: str, memory: Memory, epilogue: Epilogue | None = None
     ) -> Sequence[Launch]:
         fused = self._checked(node)
-        method, name = find_method(self._methods(fused.node), candidate)
+        method, name = find_method(self._methods(fused.node.op), candidate)
         arrays = dict(zip(_body_inputs(node), memory.operands, strict=True))
         scratch = self._scratch(fused)
         kernel = len(memory.workspace) - workspace_size(scratch)
@@ -133,8 +138,8 @@ class FusedGroup(Method):
             type_ = value.tensor
             if known(value) is None:
                 formats[value] = row_major(type_, Strides.ANY)
-                if type_.shape == node.result.tensor.shape:
-                    formats[value] = Format(type_.dtype, result.order, Strides.PITCHED)
+                if type_ == node.result.tensor:
+                    formats[value] = Format(result.dtype, result.order, Strides.PITCHED)
         for value, format_ in zip(fused.node.operands, inner.operands, strict=True):
             if value is not None:
                 formats[value] = format_
@@ -151,8 +156,10 @@ class FusedGroup(Method):
         sizes = (self._pointwise.epilogue_workspace(node, _nothing) for node, _ in fused.programs)
         return (max(sizes),), _BYTE
 
-    def _methods(self, node: Node) -> dict[str, Method]:
-        return {prefix: m for prefix, m in self._find(node).items() if m.fuses}
+    def _supporting(self, node: Node) -> dict[str, Method]:
+        """The methods that support the first node and take an epilogue."""
+        found = self._methods(node.op).items()
+        return {prefix: m for prefix, m in found if m.fuses and m.supports(node).ok}
 
     def _checked(self, node: Node) -> _Fused:
         fused = self._fused(node)
@@ -166,7 +173,7 @@ class FusedGroup(Method):
         first, *others = body.nodes
         if not others or body.constants:
             return "its body is no kernel with programs behind it"
-        if not self._methods(first):
+        if not any(method.fuses for method in self._methods(first.op).values()):
             return f"no kernel of {first.op.name} runs programs on its result"
         value = first.result
         programs: list[tuple[Node, int]] = []

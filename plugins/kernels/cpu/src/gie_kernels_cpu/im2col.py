@@ -19,7 +19,7 @@ from gie_core.ir.types import Array
 from gie_core.kernels.candidate import Work
 from gie_kernels_cpu.blocks import WORKSPACE, parts
 from gie_kernels_cpu.convolution import ConvolutionMethod, Job, Part, most_images, most_rows, widens
-from gie_kernels_cpu.cost import SCATTERED, elementwise, matrix_products, total, weights
+from gie_kernels_cpu.cost import SCATTERED, elementwise, matrix_products, total
 from gie_kernels_cpu.frame import Frame, frame_of
 from gie_kernels_cpu.geometry import Geometry, arranged, grouped, product
 from gie_kernels_cpu.kernel import Piece
@@ -72,7 +72,6 @@ class Im2colConvolution(ConvolutionMethod):
         rate = 1 if _channels_last(g, variant) else SCATTERED / 2
         work = total(
             matrix_products(count * g.groups, g.results // g.groups, g.depth, pixels),
-            weights(g.results * g.depth),
             elementwise(g.images * g.pixels * g.depth * g.groups * rate, count),
         )
         if _is_framed(g, variant):

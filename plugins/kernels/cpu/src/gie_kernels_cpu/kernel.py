@@ -111,8 +111,9 @@ def float_support(node: Node) -> Support:
     for operand in node.operands:
         if operand is None:
             continue
-        if operand.tensor.dtype not in (DType.F16, DType.BF16, DType.F32, DType.F64):
-            return Support.no(f"%{operand.name} is {operand.tensor.dtype}, not f16, bf16, f32, f64")
+        dtype = operand.tensor.dtype
+        if dtype not in (DType.F16, DType.BF16, DType.F32, DType.F64):
+            return Support.no(f"%{operand.name} is {dtype}, not f16, bf16, f32 or f64")
     return Support.yes()
 
 

@@ -12,7 +12,7 @@ from gie_core.ir.types import Array
 from gie_core.kernels.candidate import Work
 from gie_kernels_cpu.blocks import WORKSPACE, parts
 from gie_kernels_cpu.convolution import ConvolutionMethod, Job, Part, most_rows, widens
-from gie_kernels_cpu.cost import elementwise, matrix_products, total, weights
+from gie_kernels_cpu.cost import elementwise, matrix_products, total
 from gie_kernels_cpu.geometry import Geometry, arranged, grouped, product
 from gie_kernels_cpu.im2col import pack_matrix, packed_matrix, weight_matrix
 from gie_kernels_cpu.kernel import Piece
@@ -54,7 +54,7 @@ class PointwiseConvolution(ConvolutionMethod):
         count = len(self.parts(g, variant)) * g.groups
         pixels = g.images * g.groups * g.pixels // max(1, count)
         depth, results = g.channels // g.groups, g.results // g.groups
-        work = total(matrix_products(count, results, depth, pixels), weights(g.results * depth))
+        work = matrix_products(count, results, depth, pixels)
         if _gathers(g, variant):
             work = total(work, elementwise(g.images * g.channels * g.pixels, count))
         return work

@@ -84,7 +84,7 @@ class CpuProvider:
 
     def __init__(self, methods: Mapping[type[Op], Methods] = METHODS) -> None:
         self._methods = methods
-        self._group: Methods = {"": FusedGroup(self._supporting)}
+        self._group: Methods = {"": FusedGroup(self._of)}
 
     def supports(self, node: Node, target: Target) -> Support:
         if target.kind != "host":

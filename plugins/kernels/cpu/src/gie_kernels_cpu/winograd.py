@@ -28,7 +28,7 @@ from gie_core.ir.types import Array
 from gie_core.kernels.candidate import Work
 from gie_kernels_cpu.blocks import parts
 from gie_kernels_cpu.convolution import ConvolutionMethod, Job, Part, most_images
-from gie_kernels_cpu.cost import SCATTERED, elementwise, matrix_products, total, weights
+from gie_kernels_cpu.cost import SCATTERED, elementwise, matrix_products, total
 from gie_kernels_cpu.frame import Frame
 from gie_kernels_cpu.geometry import Geometry, arranged
 from gie_kernels_cpu.kernel import Piece
@@ -41,7 +41,7 @@ KERNEL = 3
 POINTS = {2: (0, 1, -1), 4: (0, 5 / 8, -5 / 8, 3 / 2, -3 / 2)}
 """Where polynomials are evaluated besides at infinity, by the edge of a tile of results."""
 
-CHUNK = 8 << 20
+CHUNK = 4 << 20
 """Bytes that the transformed inputs, or results, of the tiles computed at once may take."""
 
 FEWEST_CHANNELS = 8
@@ -151,7 +151,6 @@ class WinogradConvolution(ConvolutionMethod):
             elementwise(g.images * g.channels * math.prod(self._frame(g).sizes), g.images),
             elementwise(tiles * area * g.channels * rate, count),
             elementwise(tiles * self._edge**2 * g.results * rate, count),
-            weights(area * g.channels * g.results),
         )
 
     def calls(self, job: Job) -> Iterator[Call]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,11 @@ from gie_core.cli.build_request import (
 from gie_core.cli.console import clean, print_json
 from gie_core.cli.model import Source, is_engine, model_argument, model_options
 from gie_core.errors import GieError
+
+if TYPE_CHECKING:
+    from gie_core.builder.tuner import TunerOptions
+    from gie_core.cli.timing_table import BuildWatch
+    from gie_core.engine.engine import Engine
 
 __all__ = ["build"]
 
@@ -107,23 +112,34 @@ def build(
         raise GieError("--max-error and --calibration are for reduced precision: add --precision")
     if cache is not None:
         check_cache(cache)
-    wishes: dict[str, Any] = {
+    wishes = {
+        "target": source.target,
         "shapes": parse_shapes(shapes) or None,
-        "workspace": None if workspace is None else parse_bytes(workspace),
-        "pins": parse_pins(pins),
+        "timing": not no_timing if seconds is None else _limited(seconds),
         "timing_cache": cache,
+        "workspace": workspace and parse_bytes(workspace),
+        "precision": precision and parse_precision(precision),
+        "max_error": max_error,
+        "calibration": calibration and _arrays(calibration),
+        "prefer": prefer,
+        "pins": parse_pins(pins),
         "refit": refit,
-        **source.importer_options(),
     }
-    if precision is not None:
-        wishes["precision"] = parse_precision(precision)
-    if max_error is not None:
-        wishes["max_error"] = max_error
-    if prefer is not None:
-        wishes["prefer"] = prefer
-    if calibration is not None:
-        wishes["calibration"] = _arrays(calibration)
-    _build(model, output, source.target, not no_timing, seconds, wishes, as_json)
+    given = {name: wish for name, wish in wishes.items() if wish is not None}
+    engine, watch, took = _built(model, output, {**given, **source.importer_options()})
+    from gie_core.cli.build_summary import build_document, print_build
+
+    found = build_document(model, output, engine, watch, took)
+    if as_json:
+        print_json(found)
+    else:
+        print_build(engine, found)
+
+
+def _limited(seconds: float) -> TunerOptions:
+    from gie_core.builder.tuner import TunerOptions
+
+    return TunerOptions(seconds=seconds)
 
 
 def _arrays(path: Path) -> Mapping[str, Any]:
@@ -137,37 +153,23 @@ def _arrays(path: Path) -> Mapping[str, Any]:
     return arrays
 
 
-def _build(
-    model: Path,
-    output: Path,
-    target: str,
-    timed: bool,
-    seconds: float | None,
-    wishes: Mapping[str, Any],
-    as_json: bool,
-) -> None:
+def _built(
+    model: Path, output: Path, wishes: Mapping[str, Any]
+) -> tuple[Engine, BuildWatch, float]:
+    """The engine, saved; what looked on; and the seconds it took."""
     from gie_core.builder import pipeline
-    from gie_core.builder.tuner import TunerOptions
-    from gie_core.cli.build_summary import build_document, print_build
     from gie_core.cli.timing_table import watching
 
-    timing = timed if seconds is None else TunerOptions(seconds=seconds)
     start = time.perf_counter()
     try:
         with watching() as watch:
-            engine = pipeline.build(
-                model, target=target, timing=timing, progress=watch.stage, watch=watch, **wishes
-            )
+            engine = pipeline.build(model, progress=watch.stage, watch=watch, **wishes)
             watch.stage(f"writing {output}")
             engine.save(output)
     except KeyboardInterrupt:
-        click.echo(clean(f"gie: {_interrupted(output, wishes['timing_cache'])}"), err=True)
+        click.echo(clean(f"gie: {_interrupted(output, wishes.get('timing_cache'))}"), err=True)
         raise click.Abort from None
-    found = build_document(model, output, engine, watch, time.perf_counter() - start)
-    if as_json:
-        print_json(found)
-    else:
-        print_build(engine, found)
+    return engine, watch, time.perf_counter() - start
 
 
 def _interrupted(output: Path, cache: Path | None) -> str:

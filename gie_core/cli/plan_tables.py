@@ -106,7 +106,9 @@ def _place_text(place: Place) -> str:
 def layout_text(layout: Layout) -> str:
     """Element type, shape, order and gaps: "f32[1, 8, 4, 4] NHWC pitched"."""
     axes = range(len(layout.shape))
-    order = tuple(sorted(axes, key=lambda axis: (-abs(layout.strides[axis]), axis)))
+    by_stride = tuple(sorted(axes, key=lambda axis: (-abs(layout.strides[axis]), axis)))
+    in_order = Format(layout.dtype, tuple(axes), Strides.PITCHED).accepts(layout)
+    order = tuple(axes) if in_order else by_stride  # strides of extent 1 mean nothing
     strides = Strides.DENSE if layout.is_dense else Strides.PITCHED
     dtype, _, rest = str(Format(layout.dtype, order, strides)).partition(" ")
     return f"{dtype}{list(layout.shape)} {rest}".rstrip()

@@ -131,11 +131,11 @@ class RowSums:
         rows, sums = x.reshape(y.size, -1), y.reshape(-1)
         if np.may_share_memory(rows, x) and np.may_share_memory(sums, y):
             yield partial(np.matmul, rows, np.ones(rows.shape[1], x.dtype), out=sums)
-        elif y.ndim:
+        elif y.ndim > 1:
             for position in range(len(y)):
-                yield from self._sums(x[position], y[position, ...])
+                yield from self._sums(x[position], y[position])
         else:
-            yield partial(np.sum, x, out=y)
+            yield partial(np.sum, x, axis=tuple(range(y.ndim, x.ndim)), out=y)
 
 
 def _input(node: Node) -> TensorType:

@@ -157,16 +157,16 @@ LOOKS = [
     for width in (1280, 390)
     for dark in (False, True)
 ]
-REGIONS = [  # what has to be seen there: pixels at least, colours that fill more than 0.05 %
-    ("header h1", 3_000, 3),
-    (".tiles", 30_000, 4),
-    ("[data-graph=before]", 50_000, 8),
-    ("[data-graph=after]", 50_000, 8),
-    (".shares", 1_000, 3),
-    ("#kernel-rows", 100_000, 8),
-    (".memory", 50_000, 4),
-    (".timeline", 5_000, 4),
-    ("#passes", 50_000, 4),
+REGIONS = [  # pixels at least, colours that fill more than 0.05 %, part beside the background
+    ("header h1", 3_000, 3, 0.01),
+    (".tiles", 30_000, 4, 0.02),
+    ("[data-graph=before]", 50_000, 8, 0.05),
+    ("[data-graph=after]", 50_000, 8, 0.05),
+    (".shares", 1_000, 3, 0.1),
+    ("#kernel-rows", 100_000, 8, 0.03),
+    (".memory", 50_000, 4, 0.1),
+    (".timeline", 5_000, 4, 0.3),
+    ("#passes", 50_000, 4, 0.03),
 ]
 
 
@@ -174,11 +174,12 @@ REGIONS = [  # what has to be seen there: pixels at least, colours that fill mor
 def test_looks(browser: Browser, digits: Path, width: int, dark: bool) -> None:
     browser.open(digits, width, dark=dark)
     assert browser.value("document.documentElement.scrollWidth") == width
-    for selector, pixels, kinds in REGIONS:
+    for selector, pixels, kinds, part in REGIONS:
         image = browser.picture(selector)
         shares = colours(image)
         assert image.width * image.height >= pixels, selector
         assert sum(share > 5e-4 for share in shares.values()) >= kinds, (selector, shares)
+        assert sum(shares.values()) - max(shares.values()) >= part, (selector, shares)
     page = max(colours(browser.picture("body")).items(), key=lambda pair: pair[1])[0]
     assert (sum(page) < 150) if dark else (sum(page) > 690)
 

@@ -105,8 +105,8 @@ def test_spread_is_the_least_squares_solution(places: list[tuple[float, float, f
     offsets = np.concatenate([[0], np.cumsum(gaps[:-1])])
     unknowns = np.hstack([np.ones((count, 1)), -np.ones((count, 1)), np.tri(count)[:, 1:]])
     root = np.sqrt(weights)
-    solve: Any = scipy.optimize.nnls  # pyright: ignore[reportUnknownMemberType] - half typed
-    solution = solve(unknowns * root[:, None], (wanted - offsets) * root)[0]
+    nnls: Any = getattr(scipy.optimize, "nnls")  # noqa: B009 - its types are unknown
+    solution = nnls(unknowns * root[:, None], (wanted - offsets) * root)[0]
     np.testing.assert_allclose(found, offsets + unknowns @ solution, atol=1e-6)
 
 

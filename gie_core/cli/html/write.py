@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ def write_page(path: Path, name: str, found: Inspected) -> None:
     subject = Subject(
         name=name,
         target=found.target,
-        report=found.report,
+        report=replace(found.report, passes=found.passes),
         before=found.before,
         after=sketch(graph),
         problem=found.problem,

@@ -6,7 +6,7 @@ import pytest
 
 from gie_core.ir.graph import Graph
 from gie_core.ir.parser import parse_graph
-from gie_core.ir.specialize import is_static, specialize, symbols_of_inputs
+from gie_core.ir.specialize import SizeError, is_static, specialize, symbols_of_inputs
 from gie_core.ops import core_ops
 
 
@@ -67,7 +67,18 @@ def test_symbols_that_data_decides_stay() -> None:
     assert not any(map(is_static, static.nodes))
 
 
-def test_a_dimension_that_divides_by_zero() -> None:
-    graph = graph_of("graph g { input %x: f32[n, 6 // n] %y = relu(%x) return %y }")
-    with pytest.raises(ZeroDivisionError):
-        specialize(graph, {"n": 0})
+SENSELESS = [
+    ("input %x: f32[n, 6 // n] %y = relu(%x)", 0, "a dimension of graph 'g' divides by zero"),
+    (
+        "input %x: f32[1, 1, n] %y = max_pool(%x) {kernel = [3]}",
+        1,
+        r"an extent of %y: .* is negative with n = 1; give other sizes",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "size", "message"), SENSELESS)
+def test_sizes_that_make_no_sense(text: str, size: int, message: str) -> None:
+    graph = graph_of(f"graph g {{ {text} return %y }}")
+    with pytest.raises(SizeError, match=message):
+        specialize(graph, {"n": size})

@@ -80,7 +80,7 @@ def inspect(
 
     Of an engine file, show what is in it; nothing in it is executed.
     """
-    found = _inspect(model, source, why_not, None if as_json else print_after)
+    found = _inspect(model, source, why_not, None if as_json else print_after, stage)
     if stage == "imported" and not found.imported:
         raise GieError(f"{model} does not have the imported graph: it was built without --refit")
     if html is not None:
@@ -108,7 +108,7 @@ def inspect(
 
 
 def _inspect(
-    model: Path, source: Source, why_not: str | None, print_after: str | None
+    model: Path, source: Source, why_not: str | None, print_after: str | None, stage: str | None
 ) -> Inspected:
     host = default_host()
     if is_engine(model):
@@ -121,7 +121,8 @@ def _inspect(
     known = [each.name for each in installed_passes(host)]
     for name in (why_not, print_after):
         _check_pass(name, known)
-    return inspect_model(model, host, source, _printer(print_after) if print_after else None)
+    watch = _printer(print_after) if print_after else None
+    return inspect_model(model, host, source, watch, imported_text=stage == "imported")
 
 
 def _check_pass(name: str | None, known: Sequence[str]) -> None:

@@ -38,7 +38,7 @@ class Inspected:
     Attributes:
         graph: optimized.
         target: what it is built for.
-        imported: the text of the graph as it was imported; "" if it is gone.
+        imported: the text of the graph as it was imported; "" if it is gone or nobody wants it.
         before: what a page shows of that graph; ``None`` if it is gone.
         report: of the build.
         problem: of a model, why no kernels could be chosen; of an engine, why it can't run
@@ -70,9 +70,22 @@ class Inspected:
 
 
 def inspect_model(
-    model: Path, host: PluginHost, source: Source, watch: PassWatch | None = None
+    model: Path,
+    host: PluginHost,
+    source: Source,
+    watch: PassWatch | None = None,
+    *,
+    imported_text: bool = False,
 ) -> Inspected:
     """Do as ``build`` does, but keep what it would stumble over.
+
+    Args:
+        model: the file.
+        host: where plugins are found.
+        source: target and importer options.
+        watch: sees the graph after each pass.
+        imported_text: keep the text of the graph as it was imported, which takes a while where
+            there are many weights.
 
     Raises:
         GieError: the model can't be imported, or the passes fail.
@@ -83,7 +96,8 @@ def inspect_model(
     with progress() if watch is None else nullcontext(_ignore) as say:
         say("importing")
         graph, imported = import_graph(model, host, **options)
-        found = Inspected(graph, str(goal), format_graph(graph), sketch(graph))
+        text = format_graph(graph) if imported_text else ""
+        found = Inspected(graph, str(goal), text, sketch(graph))
         found.report.imported, found.report.nodes_before = imported, len(graph)
         say("optimizing")
 

@@ -56,7 +56,7 @@ class Reader(HTMLParser):
 
 
 @pytest.fixture
-def digits(models: Path) -> str:
+def scores(models: Path) -> str:
     called = call_gie("inspect", "scores.toy", "--html", "page.html")
     assert (called.status, called.out) == (0, ""), called.err
     assert called.err.endswith("gie: note: the page is in page.html\n")
@@ -79,25 +79,25 @@ def digits(models: Path) -> str:
         "toy: 2 native nodes, 0 foreign.",
     ],
 )
-def test_the_page_says(digits: str, text: str) -> None:
-    assert text in " ".join(Reader(digits).seen.split())
+def test_the_page_says(scores: str, text: str) -> None:
+    assert text in " ".join(Reader(scores).seen.split())
 
 
-def test_links_lead_somewhere_and_ids_are_unique(digits: str) -> None:
-    read = Reader(digits)
+def test_links_lead_somewhere_and_ids_are_unique(scores: str) -> None:
+    read = Reader(scores)
     assert len(set(read.ids)) == len(read.ids)
     assert {link.removeprefix("#") for link in read.links} <= set(read.ids)
     assert {"kernel-0", "kernel-1", "before-0", "after-0"} <= set(read.ids)
 
 
-def test_the_page_needs_nothing_else(digits: str) -> None:
-    read = Reader(digits)
+def test_the_page_needs_nothing_else(scores: str) -> None:
+    read = Reader(scores)
     assert not read.loads
     assert all(link.startswith("#") for link in read.links)
     assert not {"link", "img", "iframe", "object"} & read.tags
-    assert "default-src 'none'" in unescape(digits)
-    assert "@import" not in digits
-    assert "url(" not in digits
+    assert "default-src 'none'" in unescape(scores)
+    assert "@import" not in scores
+    assert "url(" not in scores
 
 
 def evil_page() -> str:

@@ -15,7 +15,7 @@ from gie_core.ir.text import format_attribute, format_untyped
 from gie_core.ir.types import type_of
 from gie_core.ops.group import Group
 
-__all__ = ["Box", "Sketch", "node_name", "sketch"]
+__all__ = ["Box", "Sketch", "sketch"]
 
 NAME, LINE, LIST = 120, 240, 24
 """Letters of a name and of a line, and lines of a list, that a page shows at most."""
@@ -75,7 +75,7 @@ def sketch(graph: Graph) -> Sketch:
     return Sketch(tuple(boxes), tuple(edges), len(graph))
 
 
-def node_name(node: Node) -> str:
+def _node_name(node: Node) -> str:
     """What reports call a node: its first result."""
     return node.results[0].name if node.results else node.op.name
 
@@ -88,7 +88,7 @@ def _edges(
 
 def _box(node: Node) -> Box:
     return Box(
-        name=node_name(node),
+        name=_node_name(node),
         label=_label(node),
         type=clip(", ".join(str(value.type) for value in node.results[:4]), LINE),
         family=family_of(node.op),

@@ -69,7 +69,7 @@ def _bounded(node: Apply, operands: list[Array], out: Array) -> list[Call] | Non
     a scalar, so the constant is repeated, once for all.
     """
     found = next((n for n, arg in enumerate(node.args) if isinstance(arg, Literal)), None)
-    if found is None or not out.flags.c_contiguous:
+    if found is None:
         return None
     literal, x = node.args[found], operands[1 - found]
     assert isinstance(literal, Literal)
@@ -108,8 +108,9 @@ def _prefers_second_zero(dtype: np.dtype[Any]) -> bool:
     """Whether NumPy's maximum(−0.0, +0.0) is +0.0 here, in every loop that it may take."""
     for step in (1, 2):
         for size in (1, 3, 64, 127):
-            negative = np.full(size * step, -0.0, dtype)[::step]
-            if np.signbit(np.maximum(negative, np.zeros(size, dtype))).any():
+            out = np.full(size * step, -0.0, dtype)[::step]
+            np.maximum(out, np.zeros(size, dtype), out=out)
+            if np.signbit(out).any():
                 return False
     return True
 

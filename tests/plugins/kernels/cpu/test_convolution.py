@@ -13,7 +13,14 @@ from gie_core.ops import core_ops
 from gie_core.runtime.target import HOST, Target
 from gie_core.testing.kernels import check_node, graph_text
 from gie_core.testing.passes import parse_with_blobs
-from gie_kernels_cpu import depthwise, im2col, pointwise_convolution, shifted, winograd
+from gie_kernels_cpu import (
+    depthwise_planes,
+    depthwise_rows,
+    im2col,
+    pointwise_convolution,
+    shifted,
+    winograd,
+)
 from gie_kernels_cpu.provider import CpuProvider
 
 EXACT, F16, BF16 = "exact", "f16", "bf16"
@@ -45,7 +52,8 @@ def check(call: str, inputs: dict[str, str], constants: dict[str, str] | None = 
 def make_parts_small(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (im2col, pointwise_convolution, shifted):
         monkeypatch.setattr(module, "WORKSPACE", 700)
-    monkeypatch.setattr(depthwise, "BLOCK", 50)
+    for module in (depthwise_planes, depthwise_rows):
+        monkeypatch.setattr(module, "BLOCK", 50)
     monkeypatch.setattr(winograd, "CHUNK", 10_000)
 
 

@@ -6,7 +6,6 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -18,6 +17,7 @@ from gie_core.kernels.format import Format, Strides
 from gie_core.kernels.provider import Launch, Memory
 from gie_kernels_cpu.blocks import Region
 from gie_kernels_cpu.geometry import Geometry
+from gie_kernels_cpu.halves import is_finite, widening
 from gie_kernels_cpu.kernel import (
     Constants,
     Epilogue,
@@ -112,7 +112,7 @@ class ConvolutionMethod(Method):
 
     @abstractmethod
     def pack(self, geometry: Geometry, variant: Variant, weight: Array) -> Array:
-        """The weight [O, C/groups, *K] in the packed shape; a view if that can be."""
+        """The weight [O, C/groups, *K] in the packed shape: a view, unless it must be constant."""
 
     @abstractmethod
     def work(self, geometry: Geometry, variant: Variant) -> Work:
@@ -173,10 +173,12 @@ class ConvolutionMethod(Method):
         pieces = self._pieces(geometry, variant, unpacks)
         scratch = carve(memory.workspace, *pieces) if pieces else []
         if unpacks:
-            calls.append(partial(np.copyto, scratch[0], packed))
+            finite = weight is None and is_finite(packed)
+            calls += widening(packed, scratch[0], finite=finite)
             packed = scratch.pop(0)
         own = geometry.dtype.numpy
-        wide = scratch.pop(0) if y.dtype != geometry.wide or variant.target else None
+        staged = output_scratch(y.dtype, geometry.wide, variant.target, 0)
+        wide = scratch.pop(0) if staged else None
         output = Output(y, own, epilogue, bias, wide, variant.target)
         job = Job(geometry, variant, x, packed, output, scratch)
         calls += self.calls(job)

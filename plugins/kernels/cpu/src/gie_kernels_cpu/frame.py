@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-
 from gie_core.ir.types import Array
 from gie_core.ops.extents import as_ints
 from gie_core.ops.window import Window
+from gie_kernels_cpu.halves import widening
 from gie_kernels_cpu.launches import Call
 
 __all__ = ["Frame", "frame_of"]
@@ -57,7 +56,7 @@ class Frame:
             inner = (*inner, part)
         seen = tuple(slice(part.stop - part.start) for part in self.inside)
         if framed[inner].size:
-            yield partial(np.copyto, framed[inner], x[(..., *seen)])
+            yield from widening(x[(..., *seen)], framed[inner])
 
 
 def frame_of(window: Window, spatial: tuple[int, ...], extents: tuple[int, ...]) -> Frame:

@@ -19,7 +19,10 @@ from gie_core.ops.window import Window
 from gie_kernels_cpu.kernel import wide_dtype
 from gie_kernels_cpu.launches import Call
 
-__all__ = ["Geometry", "arranged", "grouped", "merged", "product"]
+__all__ = ["NOT_DEPTHWISE", "Geometry", "arranged", "grouped", "merged", "product"]
+
+
+NOT_DEPTHWISE = "a group has more than one channel, or is all there is"
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,11 @@ class Geometry:
     def is_plain(self) -> bool:
         """Whether the window moves one position at a time and has no gaps."""
         return max((*self.window.strides, *self.window.dilations)) == 1
+
+    @cached_property
+    def is_depthwise(self) -> bool:
+        """Whether each of several channels is a group of its own."""
+        return self.groups == self.channels > 1
 
     @cached_property
     def pads(self) -> bool:

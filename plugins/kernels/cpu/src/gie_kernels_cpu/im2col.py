@@ -41,7 +41,7 @@ class Im2colConvolution(ConvolutionMethod):
     def rejects(self, geometry: Geometry) -> str:
         if math.prod(geometry.kernel) == 1 and not geometry.pads:
             return "a 1×1 kernel needs no patches"
-        if geometry.groups == geometry.channels > 1:
+        if geometry.is_depthwise:
             return "there are no matrices in a depthwise convolution"
         return ""
 

@@ -96,14 +96,9 @@ class Method(ABC):
 
 def static_support(node: Node) -> Support:
     """Yes where the shape of every operand and result is known and the op has no symbols."""
-    for value in (*node.operands, *node.results):
-        if value is None:
-            continue
-        if not isinstance(value.type, TensorType) or not value.type.is_static:
-            return Support.no(f"the shape of %{value.name} is not known before it runs")
-    if node.op.symbols():
-        return Support.no("its attributes are not known before it runs")
-    return Support.yes()
+    types = [value.type for value in (*node.operands, *node.results) if value is not None]
+    known = all(isinstance(type_, TensorType) and type_.is_static for type_ in types)
+    return Support.yes() if known and not node.op.symbols() else Support.later()
 
 
 def float_support(node: Node) -> Support:

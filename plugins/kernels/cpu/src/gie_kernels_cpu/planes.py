@@ -20,6 +20,7 @@ from gie_core.ir.types import Array
 from gie_core.ops.extents import as_ints
 from gie_core.ops.window import Window
 from gie_kernels_cpu.blocks import Region
+from gie_kernels_cpu.halves import widening
 from gie_kernels_cpu.launches import Call
 
 __all__ = ["Planes"]
@@ -81,7 +82,7 @@ class Planes:
             whole = phase[:, : math.prod(self.shape)].reshape(len(x), *self.shape)
             target, source = self._phase(residue)
             if whole[target].size:
-                yield partial(np.copyto, whole[target], x[source])
+                yield from widening(x[source], whole[target])
 
     def taps(self, phases: Phases) -> Iterator[Array]:
         """What each kernel position reads, in row-major order: views [planes, width]."""

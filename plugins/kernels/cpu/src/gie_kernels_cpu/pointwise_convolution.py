@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import partial
-
-import numpy as np
 
 from gie_core.ir.types import Array
 from gie_core.kernels.candidate import Work
@@ -14,6 +11,7 @@ from gie_kernels_cpu.blocks import WORKSPACE, parts
 from gie_kernels_cpu.convolution import ConvolutionMethod, Job, Part, most_rows, widens
 from gie_kernels_cpu.cost import elementwise, matrix_products, total
 from gie_kernels_cpu.geometry import Geometry, arranged, grouped, product
+from gie_kernels_cpu.halves import widening
 from gie_kernels_cpu.im2col import pack_matrix, packed_matrix, weight_matrix
 from gie_kernels_cpu.kernel import Piece
 from gie_kernels_cpu.launches import Call
@@ -70,7 +68,7 @@ class PointwiseConvolution(ConvolutionMethod):
             x = job.x[(images, slice(None), seen, *inner)]
             if job.scratch:
                 gathered = arranged(job.scratch[0], x.shape, job.variant.source)
-                yield partial(np.copyto, gathered, x)
+                yield from widening(x, gathered)
                 x = gathered
             region = job.region(part)
             y = job.output.part(region)

@@ -18,13 +18,16 @@ from gie_core.ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, Lrn
 from gie_core.ops.pointwise import Pointwise
 from gie_core.ops.pool import AveragePool, MaxPool
 from gie_core.ops.reduce import ReduceMean, ReduceSum
+from gie_core.ops.resize import Resize
 from gie_core.runtime.target import Target
 from gie_kernels_cpu.cost import ranked
-from gie_kernels_cpu.depthwise import DepthwisePlanes, DepthwiseRows
+from gie_kernels_cpu.depthwise_planes import DepthwisePlanes
+from gie_kernels_cpu.depthwise_rows import DepthwiseRows
 from gie_kernels_cpu.gemm import GemmProduct, MatmulProduct
 from gie_kernels_cpu.groups import FusedGroup, find_method
 from gie_kernels_cpu.im2col import Im2colConvolution
 from gie_kernels_cpu.kernel import Method, constant_of, static_support
+from gie_kernels_cpu.moving import MOVING
 from gie_kernels_cpu.normalization import (
     BatchNormalization,
     ChannelNormalization,
@@ -36,6 +39,7 @@ from gie_kernels_cpu.pointwise import ElementwiseProgram, PointwiseProgram
 from gie_kernels_cpu.pointwise_convolution import PointwiseConvolution
 from gie_kernels_cpu.pooling import AveragePooling, MaxPooling
 from gie_kernels_cpu.reduction import TrailingSum
+from gie_kernels_cpu.resizing import ImageResize
 from gie_kernels_cpu.shifted import ShiftedConvolution
 from gie_kernels_cpu.transposed import TransposedConvolution
 from gie_kernels_cpu.winograd import WinogradConvolution
@@ -68,7 +72,9 @@ METHODS: dict[type[Op], Methods] = {
     Softmax: {"": RowSoftmax()},
     ReduceSum: {"": TrailingSum()},
     ReduceMean: {"": TrailingSum()},
+    Resize: {"": ImageResize()},
     Pointwise: {"": PointwiseProgram()},
+    **{op: {"": method} for op, method in MOVING.items()},
 }
 """Ways to compute an op: all that support a node compete."""
 

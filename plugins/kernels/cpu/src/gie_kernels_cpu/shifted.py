@@ -22,6 +22,7 @@ from gie_kernels_cpu.blocks import WORKSPACE, parts, spans
 from gie_kernels_cpu.convolution import ConvolutionMethod, Job, Part, widens
 from gie_kernels_cpu.cost import elementwise, matrix_products, total
 from gie_kernels_cpu.geometry import Geometry, arranged, grouped, product
+from gie_kernels_cpu.halves import widening
 from gie_kernels_cpu.kernel import Piece
 from gie_kernels_cpu.launches import Call
 from gie_kernels_cpu.variant import Variant
@@ -79,7 +80,7 @@ class ShiftedProducts(ConvolutionMethod):
                 x = job.x[part[0], :, rows]
                 if widens(geometry, job.variant):
                     widened = arranged(job.scratch[1], x.shape, last)
-                    yield partial(np.copyto, widened, x)
+                    yield from widening(x, widened)
                     x = widened
                 shape = (1, taps * geometry.results, *x.shape[2:])
                 made = grouped(arranged(job.scratch[0], shape, last), geometry.groups)

@@ -26,6 +26,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from gie_core.ir.types import Array
 from gie_core.kernels.candidate import Work
+from gie_core.ops.extents import as_ints
 from gie_kernels_cpu.blocks import parts
 from gie_kernels_cpu.convolution import ConvolutionMethod, Job, Part, most_images
 from gie_kernels_cpu.cost import SCATTERED, elementwise, matrix_products, total
@@ -35,7 +36,7 @@ from gie_kernels_cpu.kernel import Piece
 from gie_kernels_cpu.launches import Call
 from gie_kernels_cpu.variant import Variant
 
-__all__ = ["WinogradConvolution"]
+__all__ = ["Transforms", "WinogradConvolution", "transforms"]
 
 KERNEL = 3
 POINTS = {2: (0, 1, -1), 4: (0, 5 / 8, -5 / 8, 3 / 2, -3 / 2)}
@@ -67,11 +68,8 @@ def transforms(edge: int) -> Transforms:
     """The matrices for tiles of edge × edge results, from Lagrange's interpolation formula."""
     points = np.array(POINTS[edge])
     size = edge + KERNEL - 1
-    results, kernel, inputs = (
-        np.zeros((edge, size)),
-        np.zeros((size, KERNEL)),
-        np.zeros((size, size)),
-    )
+    results, kernel = np.zeros((edge, size)), np.zeros((size, KERNEL))
+    inputs = np.zeros((size, size))
     for index, point in enumerate(points):
         others = np.delete(points, index)
         results[:, index] = point ** np.arange(edge)
@@ -253,8 +251,7 @@ class WinogradConvolution(ConvolutionMethod):
 
     def _frame(self, geometry: Geometry) -> Frame:
         sizes = tuple(n * self._edge + KERNEL - 1 for n in self._tiles(geometry))
-        begins = tuple(int(n) for n in geometry.window.pads_begin if isinstance(n, int))
-        return Frame(geometry.spatial, begins, sizes)
+        return Frame(geometry.spatial, as_ints(geometry.window.pads_begin), sizes)
 
 
 def _rows(array: Array, count: int) -> Array:

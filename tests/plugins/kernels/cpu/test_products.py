@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from gie_core.ir.parser import parse_graph
+from gie_core.ops import core_ops
+from gie_core.runtime.target import HOST
 from gie_core.testing.kernels import check_node, check_unsupported
 from gie_kernels_cpu import gemm
 from gie_kernels_cpu.provider import CpuProvider
@@ -63,6 +67,23 @@ def test_gemm(attributes: str, a: str, b: str, c: str, constant: tuple[str, ...]
 
 def test_gemm_without_addend() -> None:
     check_node(CpuProvider(), "gemm(%a, %b)", {"a": "f32[3, 4]"}, {"b": "f32[4, 5]"})
+
+
+def test_weights_that_need_not_change_are_not_copied() -> None:
+    text = """graph g {
+      input %x: f32[2, 3]
+      const %w: f32[2, 3] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+      const %c: f32[2] = [1.0, 2.0]
+      %y = gemm(%x, %w, %c) {transpose_b = true}
+      return %y
+    }"""
+    (node,) = parse_graph(text, core_ops()).nodes
+    (candidate, *_) = CpuProvider().candidates(node, HOST)
+    packed = CpuProvider().prepack(node, candidate.name)
+    constants = [v.data for v in node.operands if v is not None and v.data is not None]
+    assert [np.may_share_memory(*pair) for pair in zip(packed, constants, strict=True)] == [
+        True
+    ] * 2
 
 
 def test_narrow_weights_are_widened_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:

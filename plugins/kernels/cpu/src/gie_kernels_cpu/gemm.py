@@ -128,14 +128,14 @@ class _Product:
     def pack(self, a: Array | None, b: Array | None, c: Array | None) -> Iterator[Array]:
         """The constants among the operands."""
         if a is not None:
-            yield a.astype(self._wide)
+            yield a.astype(self._wide, copy=False)
         if b is not None:
             columns = b if self.form.transpose_b or b.ndim < 2 else b.swapaxes(-1, -2)
-            columns = _scaled(columns.astype(self._wide), self.form.alpha)
+            columns = _scaled(columns.astype(self._wide, copy=False), self.form.alpha)
             with np.errstate(over="ignore"):
                 yield np.ascontiguousarray(columns, self._weights)
         if c is not None:
-            yield _scaled(c.astype(self._wide), self.form.beta)
+            yield _scaled(c.astype(self._wide, copy=False), self.form.beta)
 
     def calls(
         self, a: Array, b: Array, c: Array | None, y: Array, scratch: Mapping[str, Array]

@@ -208,6 +208,8 @@ class _Rival:
 
     def on_streams(self, providers: Sequence[NamedProvider]) -> _Rival | None:
         """The same decisions on several streams, if that promises enough."""
+        if len(self.decisions.chosen) < 2:
+            return None  # nothing runs beside anything
         decisions = replace(self.decisions, streams=STREAMS)
         plan = assemble(decisions, packer(providers))
         plan.sizes.update(self.plan.sizes)
@@ -300,6 +302,7 @@ def _choices(
     return tuple(
         _choice(node, rival.keys[node], formulation, rivals, pieces)
         for node in rival.decisions.graph.nodes
+        if node in rival.keys  # all but one that only stands for copies of states
     )
 
 

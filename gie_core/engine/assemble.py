@@ -20,6 +20,7 @@ from gie_core.ir.specialize import extents, is_static_type
 from gie_core.ir.types import Array, DType
 from gie_core.kernels.candidate import Candidate
 from gie_core.kernels.format import Format, Layout, row_major
+from gie_core.ops.identity import Identity
 from gie_core.ops.run import ExecutionError
 from gie_core.ops.shape import Concat
 
@@ -106,9 +107,8 @@ class _Assembler:
         self._reserve_slices()
         for node in self._graph.nodes:
             self._node(node)
-        outputs = tuple(self._home(value) for value in self._graph.outputs)
+        outputs = self._carry_states([self._home(value) for value in self._graph.outputs])
         kept = {p.storage for p in outputs if isinstance(p, Region)}
-        self._carry_states()
         steps = assign_streams(self._steps, self._times, self._decisions.streams)
         storages, arena = place(self._storages, steps, kept)
         return Plan(
@@ -117,7 +117,7 @@ class _Assembler:
             storages=storages,
             arena=arena,
             inputs=inputs,
-            outputs=outputs,
+            outputs=tuple(outputs),
             weights=tuple(self._weights),
             slots=self._slots,
             fixed=tuple(self._fixed),
@@ -324,24 +324,34 @@ class _Assembler:
             self._last_uses[value] = last
         return self._last_uses[value]
 
-    def _carry_states(self) -> None:
-        """Let every state's new content end up where the next run reads it."""
+    def _carry_states(self, outputs: Sequence[Place]) -> list[Place]:
+        """Let every state's new content end up where the next run reads it.
+
+        Returns:
+            Where the outputs are afterwards: what a state is about to lose is saved first.
+        """
         pairs = [(self._home(s.output), self._home(s.input)) for s in self._graph.states]
         moves = [(new, old) for new, old in pairs if new != old and isinstance(old, Region)]
-        old_storages = {old.storage for _, old in moves}
-        node = next(reversed(list(self._graph.nodes)), None)
-        if node is None:
-            return
-        ready: list[tuple[Place, Region]] = []
-        for new, old in moves:
-            if isinstance(new, Region) and new.storage in old_storages:
-                # What another state is about to lose is saved first.
-                saved = self._region(row_major_layout(old.layout), Kind.ARENA)
-                self._copy(node, new, saved)
-                new = saved
-            ready.append((new, old))
+        if not moves:
+            return list(outputs)
+        lost = {old.storage for _, old in moves}
+        # Copies stand for a node; a graph may have none.
+        nodes = list(self._graph.nodes) or [self._graph.add(Identity(), self._graph.inputs[0])]
+        saved: dict[Place, Region] = {}
+
+        def safe(place: Place, kind: Kind) -> Place:
+            if not isinstance(place, Region) or place.storage not in lost:
+                return place
+            if place not in saved:
+                saved[place] = self._region(row_major_layout(place.layout), kind)
+                self._copy(nodes[-1], place, saved[place])
+            return saved[place]
+
+        places = [safe(place, Kind.OUTPUT) for place in outputs]
+        ready = [(safe(new, Kind.ARENA), old) for new, old in moves]
         for new, old in ready:
-            self._copy(node, new, old)
+            self._copy(nodes[-1], new, old)
+        return places
 
     # ── Pieces of the plan ──────────────────────────────────────────────────────────
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -73,7 +73,9 @@ class HostContext:
             ExecutionError: an input or ``out`` does not fit, or a step failed; names the node.
         """
         sizes = bind_inputs(self.plan.graph, inputs)
-        return self._run(self._program, sizes, inputs, out, tap, ())
+        out = [None] * len(self.plan.outputs) if out is None else out
+        self._check_out(out)
+        return self._run(self._program, sizes, inputs, out, tap, {})
 
     def run_bound(
         self, inputs: Sequence[Any], out: Sequence[Array | None], tap: Tap | None = None
@@ -84,6 +86,7 @@ class HostContext:
         as can be. Arrays that are not contiguous, or share memory, are copied as in ``run``.
         """
         sizes = bind_inputs(self.plan.graph, inputs)
+        self._check_out(out)
         lent = self._lendable(inputs, out)
         key = tuple((number, _address(array)) for number, array in sorted(lent.items()))
         if key not in self._bound:
@@ -91,7 +94,7 @@ class HostContext:
             if len(self._bound) > BINDINGS:
                 self._bound.popitem(last=False)
         self._bound.move_to_end(key)
-        return self._run(self._bound[key], sizes, inputs, out, tap, lent.keys())
+        return self._run(self._bound[key], sizes, inputs, out, tap, lent)
 
     def states(self) -> list[Array]:
         """The memory of every state, in the graph's order."""
@@ -111,20 +114,16 @@ class HostContext:
         program: Program,
         sizes: dict[str, int],
         inputs: Sequence[Any],
-        out: Sequence[Array | None] | None,
+        out: Sequence[Array | None],
         tap: Tap | None,
-        lent: Iterable[int],
+        lent: Mapping[int, Array],
     ) -> list[Any]:
-        out = [None] * len(self.plan.outputs) if out is None else out
-        for value, array in zip(self.plan.graph.outputs, out, strict=True):
-            _check_out(value, array)
         program.sizes = sizes
-        lent = set(lent)
         for value, place, array in zip(
             self.plan.graph.inputs, self.plan.inputs, inputs, strict=True
         ):
             kept = array is None and value in self._states
-            if not kept and not (isinstance(place, Region) and place.storage in lent):
+            if not kept and not _lies_there(array, place, lent):
                 program.put(place, array)
         if tap is None:
             program.run()
@@ -140,7 +139,11 @@ class HostContext:
         return found
 
     def _collect(
-        self, program: Program, inputs: Sequence[Any], out: Sequence[Array | None], lent: set[int]
+        self,
+        program: Program,
+        inputs: Sequence[Any],
+        out: Sequence[Array | None],
+        lent: Mapping[int, Array],
     ) -> list[Any]:
         taken = list(_arrays([*inputs, *self.plan.weights]))
         found: list[Any] = []
@@ -149,7 +152,7 @@ class HostContext:
         ):
             result = program.value(place)
             if given is not None:
-                if not (isinstance(place, Region) and place.storage in lent):
+                if not _lies_there(given, place, lent):
                     np.copyto(given, result, casting="unsafe")
                 found.append(given)
             elif isinstance(place, Region):
@@ -158,6 +161,10 @@ class HostContext:
                 found.append(_own(result, taken))
                 taken += _arrays([found[-1]])
         return found
+
+    def _check_out(self, out: Sequence[Array | None]) -> None:
+        for value, array in zip(self.plan.graph.outputs, out, strict=True):
+            _check_out(value, array)
 
     def _bound_to(self, memory: HostMemory) -> Program:
         return Program(self.plan, memory, self._providers, self._dispatcher, self._slots)
@@ -186,6 +193,11 @@ class HostContext:
             return False
         as_is = row_major(value.tensor).layout(array.shape)
         return place.span == (0, storage.size) and place.layout.canonical() == as_is.canonical()
+
+
+def _lies_there(array: Any, place: Place, lent: Mapping[int, Array]) -> bool:
+    """Whether a place is in this very array; several outputs may share a storage."""
+    return isinstance(place, Region) and lent.get(place.storage) is array
 
 
 def _check_out(value: Value, array: Array | None) -> None:

@@ -29,7 +29,7 @@ from gie_core.kernels.provider import (
     NamedProvider,
 )
 from gie_core.ops.run import as_tuple, run_graph
-from gie_core.runtime.memory import aligned_bytes
+from gie_core.runtime.memory import aligned_bytes, read_only
 from gie_core.runtime.target import Target
 
 __all__ = ["Dispatcher", "keeps_types"]
@@ -174,7 +174,7 @@ def _run(ready: _Ready, operands: Sequence[Any]) -> tuple[Any, ...]:
         np.empty(extents(value), value.tensor.dtype.numpy) for value in ready.node.results
     )
     given = tuple(
-        None if format_ is None else np.asarray(array, order="C")
+        None if format_ is None else read_only(np.asarray(array, order="C"))
         for array, format_ in zip(operands, ready.candidate.operands, strict=True)
     )
     workspace = aligned_bytes(ready.candidate.workspace)

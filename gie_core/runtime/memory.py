@@ -9,7 +9,7 @@ import numpy as np
 from gie_core.engine.plan import ALIGNMENT, Kind, Region, Storage
 from gie_core.ir.types import Array
 
-__all__ = ["HostMemory", "aligned_bytes"]
+__all__ = ["HostMemory", "aligned_bytes", "read_only"]
 
 
 class HostMemory:
@@ -64,6 +64,13 @@ def aligned_bytes(size: int) -> Array:
     memory = np.empty(size + ALIGNMENT, np.uint8)
     start = -memory.__array_interface__["data"][0] % ALIGNMENT
     return memory[start : start + size]
+
+
+def read_only(array: Array) -> Array:
+    """The same memory, for kernels that must not write it."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _as_bytes(array: Array) -> Array:

@@ -20,7 +20,7 @@ from gie_core.kernels.provider import (
 from gie_core.ops.run import ExecutionError, bind_symbols, failed, resolve
 from gie_core.plugin.blame import blame
 from gie_core.runtime.dispatch import Dispatcher
-from gie_core.runtime.memory import HostMemory
+from gie_core.runtime.memory import HostMemory, read_only
 
 __all__ = ["Program", "Tap"]
 
@@ -168,7 +168,7 @@ class Program:
             return [self._function(step)]
         owner = self._provider(step)
         memory = Memory(
-            operands=tuple(None if p is None else self._read_only(p) for p in step.operands),
+            operands=tuple(None if p is None else read_only(self.value(p)) for p in step.operands),
             results=tuple(self.value(p) for p in step.results),
             constants=tuple(self._plan.weights[number] for number in step.constants),
             workspace=_NOTHING if step.workspace is None else self.value(step.workspace),
@@ -184,11 +184,6 @@ class Program:
                 f"install its plugin"
             )
         return self._providers[step.provider]
-
-    def _read_only(self, place: Place) -> Array:
-        view = self.value(place).view()
-        view.flags.writeable = False
-        return view
 
     def _copy(self, step: Step) -> Launch:
         (source,), (target,) = step.operands, step.results
@@ -230,7 +225,7 @@ class Program:
     def _reader(self, place: Place) -> Callable[[], Any]:
         if isinstance(place, Slot):
             return lambda: self._slots[place.index]
-        array = self._read_only(place)
+        array = read_only(self.value(place))
         return lambda: array
 
 

@@ -32,7 +32,7 @@ from gie_core.engine.plan import Plan
 from gie_core.errors import GieError
 from gie_core.executors import HostMaker
 from gie_core.ir.clone import clone_graph
-from gie_core.ir.graph import Graph
+from gie_core.ir.graph import Graph, Node
 from gie_core.kernels.provider import NamedProvider
 from gie_core.plugin.declarations import PassDeclaration
 from gie_core.plugin.host import PluginHost, default_host
@@ -44,6 +44,10 @@ __all__ = ["Watch", "build", "import_graph", "installed_passes", "optimize"]
 
 class Watch(Protocol):
     """Looks on while a build measures."""
+
+    def begins(self, node: Node, candidates: int) -> None:
+        """So many candidates of a node are timed next."""
+        ...
 
     def timed(self, job: Job, timing: Timing, cached: bool) -> None:
         """A candidate's time is known."""
@@ -209,6 +213,7 @@ def _clocks(
         options=timing if isinstance(timing, TunerOptions) else None,
         progress=None if watch is None else watch.progress,
         observe=timed,
+        begin=None if watch is None else watch.begins,
     )
     try:
         yield Clocks(tuner, PlanTimer(cache, environment))

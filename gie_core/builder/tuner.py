@@ -21,13 +21,16 @@ from gie_core.builder.trial import Contender, DroppedError, examine
 from gie_core.ir.graph import Node
 from gie_core.runtime.target import Target
 
-__all__ = ["Job", "Observe", "Progress", "Tuner", "TunerOptions", "recall"]
+__all__ = ["Begin", "Job", "Observe", "Progress", "Tuner", "TunerOptions", "recall"]
 
 Progress = Callable[[int, int, float, float], None]
 """Called with the jobs done, all jobs, the seconds spent and those that are likely left."""
 
 Observe = Callable[[Job, Timing, bool], None]
 """Called once for every different job with its timing, and whether that came from the cache."""
+
+Begin = Callable[[Node, int], None]
+"""Called with a node whose candidates are timed next, and their number."""
 
 ROUNDS = (1, 2, 4, 8)
 """How often each contender is timed in each round."""
@@ -96,6 +99,7 @@ class Tuner:
         stopwatch: the target's clock; by default the host's.
         progress: see ``Progress``.
         observe: see ``Observe``.
+        begin: see ``Begin``.
     """
 
     def __init__(
@@ -108,6 +112,7 @@ class Tuner:
         stopwatch: Stopwatch | None = None,
         progress: Progress | None = None,
         observe: Observe | None = None,
+        begin: Begin | None = None,
     ) -> None:
         self.cache = TimingCache() if cache is None else cache
         self._target = target
@@ -116,6 +121,7 @@ class Tuner:
         self._stopwatch = stopwatch or HostStopwatch()
         self._progress = progress
         self._observe = observe
+        self._begin = begin
         self._start = 0
         self._done = self._all = 0
         self._planned_done = self._planned_left = 0
@@ -158,6 +164,8 @@ class Tuner:
         """Time all jobs of a race and record them."""
         deadline = self._deadline(race)
         node = next(iter(race.jobs.values())).node
+        if self._begin is not None:
+            self._begin(node, len(race.jobs))
         bench = Bench(Oracle(node, self._options.seed))
         field: dict[str, Contender] = {}
         known = [t.nanoseconds for key in race.known if (t := self.cache[key]).ok]

@@ -172,7 +172,9 @@ class _Finder:
                 found = list(owner.provider.candidates(node, self._target))
             for candidate in found:
                 checked(candidate, Candidate, owner.plugin, what)
-                reason = self._unusable(piece, candidate)
+                if self._is_narrower(piece, candidate):
+                    continue  # nobody asked for it
+                reason = _misfit(piece.node, candidate)
                 if reason:
                     rejections.append(Rejection(f"{owner.name} {candidate.name}", reason))
                 else:
@@ -184,25 +186,15 @@ class _Finder:
         with blame(owner.plugin, what):
             return checked(owner.provider.supports(node, self._target), Support, owner.plugin, what)
 
-    def _unusable(self, piece: Piece, candidate: Candidate) -> str:
-        """Why a candidate can't be chosen; nothing if it can."""
-        node = piece.node
-        pairs = [*zip(node.operands, candidate.operands, strict=False)]
-        pairs += [*zip(node.results, candidate.results, strict=False)]
-        if len(pairs) != len(node.operands) + len(node.results):
-            return "it has not a format for each operand and result"
-        for value, format_ in pairs:
-            if value is None or format_ is None:
-                continue
-            if value.tensor.rank != len(format_.order):
-                return f"its format {format_} does not fit %{value.name}"
-            own = value.tensor.dtype
-            is_narrowed = own is DType.F32 and format_.dtype in self._storage
-            if format_.dtype is not own and not is_narrowed:
-                return f"storing %{value.name} as {format_.dtype} is not allowed"
+    def _is_narrower(self, piece: Piece, candidate: Candidate) -> bool:
+        """Whether a candidate stores something in a type that is not allowed for it."""
         if candidate.packed is not None and candidate.packed not in self._storage:
-            return f"storing constants as {candidate.packed} is not allowed"
-        return ""
+            return True
+        return any(
+            format_.dtype is not value.tensor.dtype
+            and not (value.tensor.dtype is DType.F32 and format_.dtype in self._storage)
+            for value, format_ in _formats(piece.node, candidate)
+        )
 
     def _function(self, piece: Piece) -> None:
         """A node that is not static: who runs it is settled when its operands are there."""
@@ -311,6 +303,24 @@ class _Finder:
             )
             if _fits(candidate, filled):
                 self._ways.kernels.append(Kernel(piece, owner, candidate, filled, results))
+
+
+def _formats(node: Node, candidate: Candidate) -> list[tuple[Value, Format]]:
+    """The values that a candidate has a format for."""
+    pairs = [*zip(node.operands, candidate.operands, strict=False)]
+    pairs += [*zip(node.results, candidate.results, strict=False)]
+    return [(v, f) for v, f in pairs if v is not None and f is not None]
+
+
+def _misfit(node: Node, candidate: Candidate) -> str:
+    """What is wrong with a candidate's formats; nothing if they fit the node."""
+    counts = len(candidate.operands), len(candidate.results)
+    if counts != (len(node.operands), len(node.results)):
+        return "it has not a format for each operand and result"
+    for value, format_ in _formats(node, candidate):
+        if value.tensor.rank != len(format_.order):
+            return f"its format {format_} does not fit %{value.name}"
+    return ""
 
 
 def _fits(candidate: Candidate, operands: Sequence[Layout | None]) -> bool:

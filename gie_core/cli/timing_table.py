@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from gie_core.builder.signature import Job
     from gie_core.builder.timing_cache import Timing
+    from gie_core.ir.graph import Node
 
 __all__ = ["BuildWatch", "watching"]
 
@@ -53,6 +54,9 @@ class BuildWatch(ABC):
     @abstractmethod
     def progress(self, done: int, jobs: int, spent: float, left: float) -> None:
         """So many of all candidates are done, in so many seconds; so many are likely left."""
+
+    def begins(self, node: Node, candidates: int) -> None:
+        """So many candidates of a node are timed next."""
 
     def timed(self, job: Job, timing: Timing, cached: bool) -> None:
         """A candidate's time is known."""
@@ -97,6 +101,7 @@ class _Table(BuildWatch):
         super().__init__()
         self._live = live
         self._stage = ""
+        self._now = ""
         self._bar: tuple[int, int] | None = None
         self._node = ""
         self._rows: list[tuple[Job, Timing]] = []
@@ -119,8 +124,14 @@ class _Table(BuildWatch):
             self._node = node
         self._rows.append((job, timing))
 
+    def begins(self, node: Node, candidates: int) -> None:
+        names = ", ".join(f"%{clean(result.name)}" for result in node.results)
+        self._now = f" · {names}: {count(candidates, 'candidate')}"
+        self._draw(now=False)
+
     def progress(self, done: int, jobs: int, spent: float, left: float) -> None:
-        self._bar, self._stage = (done, jobs), _progress_text(done, jobs, spent, left)
+        text = _progress_text(done, jobs, spent, left)
+        self._bar, self._stage = (done, jobs), text + self._now
         if done == jobs:
             self._finish()
             self._stage = "comparing whole plans …"

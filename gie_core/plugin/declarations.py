@@ -28,7 +28,9 @@ __all__ = [
 
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
-_OWN_COMMANDS = ("demo", "inspect", "plugins", "run")  # gie's own
+_OWN_COMMANDS = (
+    *("bench", "build", "compare", "demo", "inspect", "merge-caches", "plugins", "run"),
+)  # gie's own
 
 
 class DeclarationError(GieError):

@@ -184,10 +184,6 @@ F32 = Format(DType.F32, (0,))
 UNUSABLE = [
     (Candidate("c", (), (F32,)), "it has not a format for each operand and result"),
     (Candidate("c", (Format(DType.F32, (0, 1)),), (F32,)), "its format f32 does not fit %x"),
-    (
-        Candidate("c", (F32,), (Format(DType.F16, (0,)),)),
-        "storing %y as f16 is not allowed",
-    ),
 ]
 
 
@@ -198,6 +194,21 @@ def test_candidates_that_do_not_fit_are_rejected(candidate: Candidate, reason: s
     assert [way.owner.name for way in ways.kernels] == ["reference"]
     [[rejection]] = ways.rejections.values()
     assert (rejection.provider, rejection.reason) == ("odd c", reason)
+
+
+NARROW = [
+    Candidate("c", (F32,), (Format(DType.F16, (0,)),)),
+    Candidate("c", (F32,), (F32,), packed=DType.F16),
+]
+
+
+@pytest.mark.parametrize("candidate", NARROW)
+def test_narrow_storage_is_for_those_who_ask(candidate: Candidate) -> None:
+    providers = [NamedProvider("odd", Offering("relu", candidate)), PROVIDERS[-1]]
+    expanded = expand(graph_of("%y = relu(%x)"))
+    for storage, owner in ((), "reference"), ((DType.BF16,), "reference"), ((DType.F16,), "odd"):
+        ways = find_ways(expanded, HOST, providers, frozenset(storage))
+        assert [way.owner.name for way in ways.kernels] == [owner]
 
 
 def test_concatenations_are_joins_of_what_is_made_for_them() -> None:

@@ -293,9 +293,11 @@ def _choices(
     ways = formulation.ways
     rivals: dict[int, list[Alternative]] = {}
     taken = {key.partition(" slice ")[0] for key in rival.solution.options}
+    singles = [p for p in ways.expanded.pieces if len(p.covers) == 1 and p.results]
+    names = {piece.covers[0]: piece.results[0].name for piece in singles}
     for way in ways.kernels:
         if key_of(way) not in taken:
-            found = _alternative(way, prices)
+            found = _alternative(way, prices, names)
             for number in way.piece.covers:
                 rivals.setdefault(number, []).append(found)
     pieces = {piece.covers: piece for piece in ways.expanded.pieces}
@@ -349,7 +351,7 @@ def formats_of(way: Kernel) -> str:
     return f"{operands} → {', '.join(map(str, way.candidate.results))}"
 
 
-def _alternative(way: Kernel, prices: ModelPrices) -> Alternative:
+def _alternative(way: Kernel, prices: ModelPrices, names: Mapping[int, str]) -> Alternative:
     predicted = ModelPrices.kernel(prices, way, way.operands, way.results) or 0
     measured, error, verdict, reason = None, None, "slower", ""
     if isinstance(prices, TimedPrices):
@@ -363,7 +365,7 @@ def _alternative(way: Kernel, prices: ModelPrices) -> Alternative:
         provider=way.owner.name,
         candidate=way.candidate.name,
         formats=formats_of(way),
-        covers=tuple(value.name for value in way.piece.results),
+        covers=tuple(names[number] for number in way.piece.covers if number in names),
         predicted=predicted,
         measured=measured,
         error=error,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 
-from gie_core.engine.container import reading
+from gie_core.engine.container import naming_damage, reading
 from gie_core.engine.engine import Engine
 from gie_core.engine.file import Package, ProviderVersion, unpack
 from gie_core.executors import HostMaker
 from gie_core.ir.specialize import extents
 from gie_core.plugin.host import PluginHost, default_host
+from gie_core.runtime.admission import admit
 from gie_core.runtime.providers import kernel_providers
 from gie_core.runtime.target import find_target
 
@@ -45,9 +46,12 @@ def load(
         package = unpack(container, path, host.ops(), trust=trust, native=not rebuild)
         if rebuild:
             return _rebuilt(package, host)
-        providers = kernel_providers(host, find_target("host"))
+        target = find_target("host")
+        providers = kernel_providers(host, target)
         installed = [ProviderVersion(p.name, p.plugin, p.version) for p in providers if p.plugin]
-        package.check_usable(path, "host", installed)
+        package.check_usable(path, str(target), installed)
+        with naming_damage(path):
+            admit(package.plans, providers, target)
         return Engine(package, HostMaker(providers, host))
 
 

@@ -1,19 +1,21 @@
 """The cost model: what a kernel should take, for builds that don't measure.
 
 A time is a sum of what a kernel has to do over the rates at which a target does it. Rates of the
-host are those of NumPy with OpenBLAS in f32, two threads, on a server CPU with AVX-512; medians
-of 15 calls:
+host are those of NumPy 2.5 with its own OpenBLAS in f32, two threads, on a server CPU with AVX-512;
+the best of 25 calls:
 
 =====================================================  ==================
-``matmul`` of [256, 576] by [576, 3136]                101 products/ns
-``matmul`` of [64, 27] by [27, 50176]                  71 products/ns
-``matmul`` of [2048, 512] by [512, 49]                 90 products/ns
-``maximum``, ``exp``, ``sqrt`` of 2**16 to 2**22       2.6–3.2 elements/ns
-``copyto`` of 2**22 elements                           46 bytes/ns
-``matmul`` of [4096, 25088] by a vector                39 bytes/ns
-``add`` of 4 elements, ``matmul`` of [4, 4]            300 and 1400 ns
-``copyto`` from NCHW to NHWC or back                   0.6–1.6 elements/ns
-``copyto`` from f32 to f16 or back                     0.6–0.75 elements/ns
+``matmul`` of [256, 576] by [576, 3136]                186 products/ns
+``matmul`` of [3136, 64] by [64, 256]                  164 products/ns
+``matmul`` of [2048, 512] by [512, 49]                 145 products/ns
+``matmul`` of [64, 27] by [27, 50176]                  80 products/ns
+``add`` of 2**16 to 2**22                              6–13 elements/ns
+``maximum``, ``exp`` of 2**16 to 2**22                 2–2.9 elements/ns
+``copyto`` of 2**16 to 2**22                           5.5–23 elements/ns
+``matmul`` of [4096, 25088] by a vector                28 bytes/ns
+``add`` of 4 elements, ``matmul`` of [4, 4]            700 and 1400 ns
+``copyto`` from NCHW to NHWC or back                   0.6–3 elements/ns
+``copyto`` from f32 to f16, and back                   0.3 and 0.5 elements/ns
 =====================================================  ==================
 
 Another machine has other rates, but much the same order of candidates, which is all that a
@@ -50,11 +52,11 @@ class Rates:
     call: float
 
 
-_RATES = {"host": Rates(products=90, steps=3, bytes=40, call=1000)}
+_RATES = {"host": Rates(products=200, steps=8, bytes=100, call=1000)}
 
-_TRANSPOSED = 3
+_TRANSPOSED = 8
 """Steps for an element that moves to another place in the order."""
-_CONVERTED = 4
+_CONVERTED = 16
 """Steps for an element that changes its type."""
 
 

@@ -55,7 +55,7 @@ class BuildWatch(ABC):
     def progress(self, done: int, jobs: int, spent: float, left: float) -> None:
         """So many of all candidates are done, in so many seconds; so many are likely left."""
 
-    def begins(self, node: Node, candidates: int) -> None:
+    def begins(self, node: Node, candidates: int) -> None:  # noqa: B027 - lines say too much
         """So many candidates of a node are timed next."""
 
     def timed(self, job: Job, timing: Timing, cached: bool) -> None:

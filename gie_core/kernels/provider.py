@@ -28,8 +28,9 @@ class KernelError(GieError):
     """No provider runs a node, or one that should can't."""
 
 
-Launch = Callable[[], None]
-"""Something ready to run: all addresses are bound, and nothing is allocated in it."""
+Launch = Callable[[], object]
+"""Something ready to run: all addresses are bound, and nothing is allocated in it. What it
+returns is ignored."""
 
 Function = Callable[[Op, Sequence[Any]], tuple[Any, ...]]
 """Runs a node whose results can't be given memory beforehand: ``function(op, operands)``.

@@ -38,10 +38,10 @@ def test_more_work_never_takes_less(work: Work, name: str, more: float) -> None:
     [
         (Work(calls=0), 1),
         (Work(), 1000),
-        (Work(products=9e6, calls=0), 100_000),
-        (Work(bytes=4e6, calls=0), 100_000),
-        (Work(steps=3e5, calls=2), 102_000),
-        (Work(products=9e6, steps=3e5, bytes=4e6, calls=1), 301_000),
+        (Work(products=2e7, calls=0), 100_000),
+        (Work(bytes=1e7, calls=0), 100_000),
+        (Work(steps=8e5, calls=2), 102_000),
+        (Work(products=2e7, steps=8e5, bytes=1e7, calls=1), 301_000),
     ],
 )
 def test_terms_are_added(work: Work, nanoseconds: int) -> None:

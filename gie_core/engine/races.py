@@ -118,7 +118,7 @@ class _Plan:
         step = self.steps[index]
         operands, results = step.node.operands, step.node.results
         if not step.provider:
-            operands = results = self._copied(step)
+            operands = results = self._copied(index)
         for k, place in enumerate(step.operands):
             if place is not None and not _is_empty(place):
                 value = operands[k] if k < len(operands) else None
@@ -130,10 +130,11 @@ class _Plan:
                 value = results[k] if k < len(results) else None
                 yield _Use(index, place, writes=True, value=value)
 
-    def _copied(self, copy: Step) -> tuple[Value, ...]:
-        """The value that a copy is of: the one that its node reads there, if a step runs it."""
-        user = self.runs.get(copy.node)
-        places = () if user is None else self.steps[user].operands
+    def _copied(self, index: int) -> tuple[Value, ...]:
+        """The value that a copy is of: the one that its node reads there, if a later step runs it."""
+        copy = self.steps[index]
+        user = self.runs.get(copy.node, -1)
+        places = self.steps[user].operands if user > index else ()
         pairs = zip(copy.node.operands, places, strict=False)
         return tuple(v for v, place in pairs if v is not None and place == copy.results[0])[:1]
 

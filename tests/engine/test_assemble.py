@@ -148,6 +148,16 @@ def test_states_that_move_on_at_once_do_not_mix() -> None:
     assert found == [0, 1, 3, 5, 7]
 
 
+def test_a_value_may_become_several_states() -> None:
+    plan = plan_of(
+        "graph g { input %a: f32[1] input %b: f32[1] %y = neg(%a) %z = exp(%b) "
+        "state %a -> %y state %b -> %y return %y, %z }",
+        IN_PLACE,
+    )
+    assert plan.steps[0].operands == plan.steps[0].results, "nothing is computed in place"
+    assert not find_races(plan.steps, plan.storages)
+
+
 def test_no_result_takes_the_place_of_what_it_reads_through_a_view() -> None:
     plan = plan_of(
         "graph g { input %x: f32[2, 2] %a = neg(%x) %t = transpose(%a) {permutation = [1, 0]} "

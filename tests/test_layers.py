@@ -219,7 +219,7 @@ def loaded_by(names: list[str]) -> set[str]:
 
 
 NOT_LOADED = [
-    *("PIL", "click", "cupy", "onnx", "onnxruntime", "rich", "scipy", "torch"),
+    *("PIL", "click", "cupy", "numba", "onnx", "onnxruntime", "rich", "scipy", "torch"),
     *("gie_adapter", "gie_importer", "gie_kernels", "gie_passes"),
 ]
 

@@ -22,6 +22,7 @@ DISTRIBUTIONS = {
     "gie-adapter-onnx": "adapters/onnx",
     "gie-importer-onnx": "plugins/importers/onnx",
     "gie-kernels-cpu": "plugins/kernels/cpu",
+    "gie-kernels-numba": "plugins/kernels/numba",
     "gie-passes-fusion": "plugins/passes/fusion",
 }
 PLUGINS = [name for name in DISTRIBUTIONS if name != "gie-core"]

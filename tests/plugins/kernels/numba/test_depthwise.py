@@ -1,0 +1,124 @@
+"""Depthwise convolutions, by themselves and in groups."""
+
+from __future__ import annotations
+
+import pytest
+
+from gie_core.testing.kernels import check_graph, check_node, check_unsupported
+from gie_kernels_numba.provider import NumbaProvider
+
+PROVIDER = NumbaProvider()
+
+# x, weight, attributes
+GEOMETRIES = [
+    ("f32[2, 8, 9, 10]", "f32[8, 1, 3, 3]", "pads = [1, 1, 1, 1]"),
+    ("f32[1, 5, 9, 10]", "f32[5, 1, 3, 3]", "strides = [2, 3], pads = [2, 0, 0, 1]"),
+    ("f32[1, 4, 9, 12]", "f32[4, 1, 3, 3]", "dilations = [2, 3], pads = [1, 2, 3, 4]"),
+    ("f32[1, 3, 2, 2]", "f32[3, 1, 3, 3]", "pads = [2, 2, 2, 2]"),
+    ("f32[2, 4, 7, 8]", "f32[4, 1, 1, 5]", "pads = [0, 2, 0, 2]"),
+    ("f32[1, 3, 12, 12]", "f32[3, 1, 7, 7]", "pads = [3, 3, 3, 3]"),
+    ("f32[1, 1, 5, 5]", "f32[1, 1, 3, 3]", ""),
+    ("f32[0, 3, 5, 5]", "f32[3, 1, 3, 3]", ""),
+]
+
+
+@pytest.mark.parametrize(("x", "weight", "attributes"), GEOMETRIES)
+def test_geometry(x: str, weight: str, attributes: str) -> None:
+    channels = weight[4 : weight.index(",")]
+    call = f"conv(%x, %w, %b) {{groups = {channels}, {attributes}}}"
+    bias = {"b": f"f32[{channels}]"}
+    check_node(PROVIDER, call.replace(", }", "}"), {"x": x}, {"w": weight, **bias})
+
+
+def group(body: str, inputs: dict[str, str], constants: dict[str, str]) -> str:
+    """A graph with one group; %y is its result."""
+    types = inputs | constants
+    return "\n".join(
+        [
+            "graph main {",
+            *(f"input %{name}: {type_}" for name, type_ in inputs.items()),
+            *(f'const %{name}: {type_} = blob "{name}"' for name, type_ in constants.items()),
+            f"%y = group({', '.join(f'%{name}' for name in types)}) "
+            '{kind = "epilogue", body = graph epilogue {',
+            *(f"input %{name}: {type_}" for name, type_ in types.items()),
+            body,
+            "return %y }} return %y }",
+        ]
+    )
+
+
+def program(text: str, *operands: str) -> str:
+    return f"pointwise({', '.join(operands)}) {{program = `({X}{text}`}}"
+
+
+X = "x[n,c,h,w]: f32"
+CONV = "%a = conv(%x, %w) {pads = [1, 1, 1, 1], groups = 8}"
+BIAS = "%a = conv(%x, %w, %b) {pads = [1, 1, 1, 1], groups = 8}"
+RELU6 = program(") -> min(max(x, 0.0), 6.0)", "%a")
+IMAGE, VECTOR, WEIGHT = "f32[2, 8, 6, 7]", "f32[8]", {"w": "f32[8, 1, 3, 3]"}
+LIKE = {"x": IMAGE}
+
+# name, body, inputs, constants
+GROUPS = [
+    ("bias, clip", f"{BIAS} %y = {RELU6}", LIKE, WEIGHT | {"b": VECTOR}),
+    (
+        "hard swish",
+        f"{CONV} %y = {program(') -> x * min(max(x / 6.0 + 0.5, 0.0), 1.0)', '%a')}",
+        LIKE,
+        WEIGHT,
+    ),
+    (
+        "sigmoid",
+        f"{CONV} %y = {program(') -> x / (1.0 + exp(-x))', '%a')}",
+        LIKE,
+        WEIGHT,
+    ),
+    (
+        "residual, per channel",
+        f"{CONV} %y = {program(', r[n,c,h,w]: f32, s[c]: f32) -> x * s + r', '%a', '%r', '%s')}",
+        LIKE | {"r": IMAGE},
+        WEIGHT | {"s": VECTOR},
+    ),
+    (
+        "residual is x",
+        f"{CONV} %y = {program(', r[n,c,h,w]: f32) -> max(x + r, 0.0)', '%a', '%x')}",
+        LIKE,
+        WEIGHT,
+    ),
+    (
+        "two programs, names of one kind",
+        f"{CONV} %b = {RELU6} %y = {program(', r[n,c]: f32) -> max(x, r)', '%b', '%r')}",
+        LIKE | {"r": "f32[2, 8]"},
+        WEIGHT,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "inputs", "constants"), [case[1:] for case in GROUPS], ids=[case[0] for case in GROUPS]
+)
+def test_group(body: str, inputs: dict[str, str], constants: dict[str, str]) -> None:
+    check_graph(PROVIDER, group(body, inputs, constants))
+
+
+@pytest.mark.parametrize(
+    ("call", "inputs", "constants", "reason"),
+    [
+        ("conv(%x, %w)", {"x": "f32[1, 3, 5, 5]"}, {"w": "f32[3, 3, 3, 3]"}, "no depthwise"),
+        (
+            "conv(%x, %w) {groups = 3}",
+            {"x": "f32[1, 3, 5, 5]"},
+            {"w": "f32[6, 1, 3, 3]"},
+            "no depthwise",
+        ),
+        (
+            "conv(%x, %w) {groups = 3}",
+            {"x": "f32[1, 3, 5, 5]", "w": "f32[3, 1, 3, 3]"},
+            {},
+            "%w is not constant",
+        ),
+        ("conv(%x, %w) {groups = 3}", {"x": "f16[1, 3, 5, 5]"}, {"w": "f16[3, 1, 3, 3]"}, "f16"),
+    ],
+)
+def test_refuses(call: str, inputs: dict[str, str], constants: dict[str, str], reason: str) -> None:
+    check_unsupported(PROVIDER, call, inputs, constants, match=reason)

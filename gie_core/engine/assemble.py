@@ -144,9 +144,9 @@ class _Assembler:
             None if value is None or format_ is None else self._read(node, value, format_)
             for value, format_ in zip(node.operands, candidate.operands, strict=True)
         )
-        results = tuple(
-            self._written(node, index, candidate, operands) for index in range(len(node.results))
-        )
+        results: list[Region] = []
+        for index in range(len(node.results)):
+            results.append(self._written(node, index, candidate, operands, results))
         for value, region in zip(node.results, results, strict=True):
             self._settle(value, region)
         constants = self._pack(node, provider, candidate.name)
@@ -159,7 +159,7 @@ class _Assembler:
                 provider=provider,
                 candidate=candidate.name,
                 operands=operands,
-                results=results,
+                results=tuple(results),
                 constants=tuple(self._weight(array) for array in constants),
                 workspace=workspace,
             ),
@@ -270,8 +270,14 @@ class _Assembler:
         return self._copies[value, layout]
 
     def _written(
-        self, node: Node, index: int, candidate: Candidate, operands: Sequence[Place | None]
+        self,
+        node: Node,
+        index: int,
+        candidate: Candidate,
+        operands: Sequence[Place | None],
+        earlier: Sequence[Region],
     ) -> Region:
+        """Where a result goes; ``earlier`` ones have taken their places."""
         value, format_ = node.results[index], candidate.results[index]
         if value in self._reserved:
             return self._reserved[value]
@@ -280,7 +286,8 @@ class _Assembler:
             if result == index and self._is_free(node, operand, operands, layout, value):
                 region = operands[operand]
                 assert isinstance(region, Region)
-                return region
+                if region not in earlier:
+                    return region
         return self._region(layout, self._kind(value))
 
     def _is_free(

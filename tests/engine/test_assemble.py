@@ -169,3 +169,22 @@ def test_no_result_takes_the_place_of_what_it_reads_through_a_view() -> None:
     context = HostContext(plan, IN_PLACE)
     x = np.arange(4, dtype=np.float32).reshape(2, 2)
     np.testing.assert_allclose(context.run([x])[0], np.exp(-x - x.T), rtol=1e-6)
+
+
+class Twins(ReferenceProvider):
+    """Whose results both may take the place of the first operand."""
+
+    def candidates(self, node: Node, target: Target) -> Sequence[Candidate]:
+        (only,) = super().candidates(node, target)
+        return [replace(only, in_place=tuple((n, 0) for n in range(len(node.results))))]
+
+
+def test_two_results_take_not_one_place() -> None:
+    plan = plan_of(
+        "graph g { input %x: f32[2] %a = neg(%x) "
+        "%b, %c = pointwise(%a) {program = `(x0[d0]: f32) -> (-x0, x0 * x0)`} "
+        "%d = exp(%b) %e = exp(%c) return %d, %e }",
+        [NamedProvider("reference", Twins())],
+    )
+    assert plan.steps[1].results[0] == plan.steps[1].operands[0], "nothing is computed in place"
+    assert not find_races(plan.steps, plan.storages)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeGuard, cast
 
 import numpy as np
@@ -25,27 +24,16 @@ from gie_core.kernels.provider import (
     Function,
     FunctionProvider,
     KernelError,
-    Memory,
     NamedProvider,
 )
 from gie_core.ops.run import as_tuple, run_graph
-from gie_core.runtime.memory import aligned_bytes, read_only
+from gie_core.runtime.bound import BoundKernel
 from gie_core.runtime.target import Target
 
 __all__ = ["Dispatcher", "keeps_types"]
 
 REMEMBERED = 512
 """Bound nodes that are kept; a loop over growing tensors would otherwise fill the memory."""
-
-
-@dataclass(frozen=True)
-class _Ready:
-    """A node with sizes, and who runs it."""
-
-    node: Node
-    owner: NamedProvider
-    candidate: Candidate
-    constants: tuple[Array, ...]
 
 
 class Dispatcher:
@@ -59,7 +47,7 @@ class Dispatcher:
     def __init__(self, providers: Sequence[NamedProvider], target: Target) -> None:
         self._providers = providers
         self._target = target
-        self._ready: OrderedDict[tuple[Any, ...], _Ready | Function] = OrderedDict()
+        self._ready: OrderedDict[tuple[Any, ...], BoundKernel | Function] = OrderedDict()
 
     def run(self, node: Node, op: Op, operands: Sequence[Any]) -> tuple[Any, ...]:
         """The results of one node.
@@ -81,13 +69,13 @@ class Dispatcher:
             if len(self._ready) > REMEMBERED:
                 self._ready.popitem(last=False)
         ready = self._ready[key]
-        return _run(ready, operands) if isinstance(ready, _Ready) else ready(op, operands)
+        return ready(operands) if isinstance(ready, BoundKernel) else ready(op, operands)
 
     def run_graph(self, graph: Graph, inputs: Sequence[Any]) -> list[Any]:
         """Run a graph, one node after the other."""
         return run_graph(graph, inputs, self.run)
 
-    def _prepare(self, node: Node, op: Op, operands: Sequence[Any]) -> _Ready | Function:
+    def _prepare(self, node: Node, op: Op, operands: Sequence[Any]) -> BoundKernel | Function:
         sized = _sized(node, op, operands)
         reasons: list[str] = []
         for owner in self._providers:
@@ -102,12 +90,11 @@ class Dispatcher:
             return self._node_by_node
         raise KernelError(f"nothing runs {node} on {self._target}: {'; '.join(reasons)}")
 
-    def _bindable(self, owner: NamedProvider, node: Node) -> _Ready | None:
+    def _bindable(self, owner: NamedProvider, node: Node) -> BoundKernel | None:
         """The first candidate for arrays in row-major order."""
         for candidate in owner.provider.candidates(node, self._target):
             if keeps_types(node, candidate) and _takes_row_major(node, candidate):
-                constants = tuple(owner.provider.prepack(node, candidate.name))
-                return _Ready(node, owner, candidate, constants)
+                return BoundKernel(node, owner, candidate)
         return None
 
     def _node_by_node(self, op: Op, operands: Sequence[Any]) -> tuple[Any, ...]:
@@ -167,19 +154,3 @@ def _sized(node: Node, op: Op, operands: Sequence[Any]) -> Node | None:
         return None
     made.sources = node.sources
     return made if is_static(made) else None
-
-
-def _run(ready: _Ready, operands: Sequence[Any]) -> tuple[Any, ...]:
-    results = tuple(
-        np.empty(extents(value), value.tensor.dtype.numpy) for value in ready.node.results
-    )
-    given = tuple(
-        None if format_ is None else read_only(np.asarray(array, order="C"))
-        for array, format_ in zip(operands, ready.candidate.operands, strict=True)
-    )
-    workspace = aligned_bytes(ready.candidate.workspace)
-    memory = Memory(given, results, ready.constants, workspace)
-    with np.errstate(all="ignore"):
-        for launch in ready.owner.provider.bind(ready.node, ready.candidate.name, memory):
-            launch()
-    return results

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -26,8 +27,11 @@ HALF = Format(DType.F16, (0, 1))
 COLUMNS = Format(DType.F32, (1, 0))
 
 
-def node_of(op: str, shape: str) -> Node:
-    text = f"graph g {{ input %x: f32[{shape}] %y = {op}(%x) return %y }}"
+SUM = " {axes = [0]}"
+
+
+def node_of(op: str, shape: str, attributes: str = "") -> Node:
+    text = f"graph g {{ input %x: f32[{shape}] %y = {op}(%x){attributes} return %y }}"
     (node,) = parse_graph(text, core_ops()).nodes
     return node
 
@@ -52,6 +56,21 @@ class Doubling(ArrayProvider):
     def bind(self, node: Node, candidate: str, memory: Memory) -> Sequence[Launch]:
         self.bound.append(memory)
         return super().bind(node, candidate, memory)
+
+
+class Summing(Doubling):
+    """Sums up, and so has a small result whatever it reads."""
+
+    def accepts(self, node: Node) -> Support:
+        return Support.yes()
+
+    def compute(self, node: Node, operands: Sequence[Any], out: Sequence[Array]) -> None:
+        np.sum(operands[0], keepdims=True, out=out[0])
+
+    def bind(self, node: Node, candidate: str, memory: Memory) -> Sequence[Launch]:
+        launches = super().bind(node, candidate, memory)
+        self.bound[-1] = Memory((), ())  # a test looks at who holds the operands
+        return launches
 
 
 class First(Doubling):
@@ -82,6 +101,52 @@ def test_any_rank(shape: tuple[int, ...]) -> None:
     y = run(dispatcher, node, np.ones(shape, np.float32))
     assert y.shape == shape
     np.testing.assert_array_equal(y, np.full(shape, 2, np.float32))
+
+
+# One array, or a new one, for each of five runs; how often the kernel is bound.
+BINDINGS = [
+    ("small ones are copied", 4, False, 1),
+    ("one that is small is copied", 4, True, 1),
+    ("large ones are read where they lie", 40_000, False, 5),
+    ("one that is large stays bound", 40_000, True, 2),
+]
+
+
+@pytest.mark.parametrize(
+    ("extent", "same", "bindings"), [case[1:] for case in BINDINGS], ids=[c[0] for c in BINDINGS]
+)
+def test_how_often_a_kernel_is_bound(extent: int, same: bool, bindings: int) -> None:
+    provider = Summing()
+    dispatcher = Dispatcher([NamedProvider("summing", provider)], HOST)
+    node, x = node_of("reduce_sum", "n", SUM), np.empty(extent, np.float32)
+    results: list[Array] = []
+    for number in range(5):
+        x = x if same else np.empty(extent, np.float32)
+        x[:] = number
+        results.append(run(dispatcher, node, x))
+    assert [y.item() for y in results] == [number * extent for number in range(5)]
+    assert len(provider.bound) == bindings
+
+
+def test_operands_that_are_read_where_they_lie_are_not_kept() -> None:
+    dispatcher = Dispatcher([NamedProvider("summing", Summing())], HOST)
+    node = node_of("reduce_sum", "n", SUM)
+    x = np.ones(40_000, np.float32)
+    alive = weakref.ref(x)
+    run(dispatcher, node, x)
+    run(dispatcher, node, x)
+    del x
+    run(dispatcher, node, np.ones(40_000, np.float32))
+    assert alive() is None
+
+
+def test_results_are_the_callers() -> None:
+    dispatcher = Dispatcher([NamedProvider("doubling", Doubling())], HOST)
+    for extent in (2, 40_000):
+        x = np.ones(extent, np.float32)
+        first, second = (run(dispatcher, node_of("relu", "n"), x) for _ in range(2))
+        first[:] = 7
+        assert (second == 2).all()
 
 
 def test_operands_are_contiguous_and_the_workspace_is_aligned() -> None:

@@ -13,7 +13,7 @@ from gie_core.ops.group import Group
 from gie_core.ops.pointwise import Pointwise
 from gie_kernels_numba.formula import formula_of
 
-__all__ = ["SUM", "Body", "Read", "body_of"]
+__all__ = ["SUM", "Body", "Read", "body_of", "operand_of"]
 
 SUM = "sum"
 """The parameter that stands for the convolution's result."""
@@ -91,14 +91,15 @@ def _chain(body: Graph, first: Node, others: list[Node]) -> tuple[tuple[Read, ..
                 continue
             replacements[param.name] = Param(f"r{len(reads)}", DType.F32)
             places = (None if a == 1 else formula.axes.index(str(a)) for a in formula.indices[n])
-            reads.append(Read(_operand(node, n), tuple(places)))
+            reads.append(Read(operand_of(node, n), tuple(places)))
         value, expr = node.result, substitute(formula.result, replacements)
     if body.outputs != (value,):
         return "the last program's result is not the group's only one"
     return tuple(reads), expr
 
 
-def _operand(node: Node, position: int) -> Value:
+def operand_of(node: Node, position: int) -> Value:
+    """An operand that is there."""
     value = node.operands[position]
     if value is None:
         raise TypeError(f"{node} has no operand {position}")

@@ -8,27 +8,26 @@ result. (Measured for 3×3 on one core: 16 to 27 multiply-adds a nanosecond.)
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 
-from gie_core.ir.graph import Node, Value
-from gie_core.ir.types import Array, DType
-from gie_core.kernels.candidate import Candidate, Support, Work
-from gie_core.kernels.format import Format, Strides, channels_last, row_major
-from gie_core.kernels.provider import Launch, Memory
+from gie_core.ir.types import Array
+from gie_core.kernels.candidate import Work
+from gie_core.kernels.provider import Launch
 from gie_core.ops.conv import Conv
 from gie_core.ops.extents import as_ints
 from gie_core.ops.window import Window
-from gie_kernels_numba.body import SUM, Body, body_of
+from gie_kernels_numba.body import SUM, Body, operand_of
 from gie_kernels_numba.compiled import compiled
-from gie_kernels_numba.formula import arranged
+from gie_kernels_numba.convolution import ConvolutionMethod, window_of
 from gie_kernels_numba.library import LIBRARY
 from gie_kernels_numba.loops import Numbers, Operand, indented, kernel_source, operand
-from gie_kernels_numba.method import RATE, Method
-from gie_kernels_numba.scalar import count_steps, refusal, scalar
+from gie_kernels_numba.method import RATE
+from gie_kernels_numba.pointwise import STEP
+from gie_kernels_numba.scalar import count_steps, scalar
 from gie_kernels_numba.threads import split
 
 __all__ = ["DepthwiseLoop"]
@@ -36,64 +35,37 @@ __all__ = ["DepthwiseLoop"]
 TAP = 0.055
 """Nanoseconds of a multiply-add."""
 
-STEP = 0.03
-"""Nanoseconds of an elementary step of the programs."""
-
 WRITTEN_OUT = 32
 """Positions of a window that are written out at most; larger ones are always a loop."""
 
-AXES = ("n", "c", "h", "w")
 
+class DepthwiseLoop(ConvolutionMethod):
+    """One result a channel."""
 
-class DepthwiseLoop(Method):
-    """The only candidate is "depthwise NHWC"."""
+    name = "depthwise NHWC"
 
-    def supports(self, node: Node) -> Support:
-        body = body_of(node)
-        reason = body if isinstance(body, str) else _refusal(body) or refusal(body.result)
-        return Support.no(reason) if reason else Support.yes()
+    def refusal(self, body: Body) -> str:
+        groups = cast("Conv", body.first.op).groups
+        x, result = operand_of(body.first, 0).tensor, body.first.result.tensor
+        if groups == x.dims[1] == result.dims[1]:
+            return ""
+        return "it is no depthwise convolution with one result a channel"
 
-    def candidates(self, node: Node) -> Sequence[Candidate]:
-        body = _checked(node)
-        formats: dict[Value, Format | None] = dict.fromkeys(body.outer)
-        x, result = _value(body.first, 0), node.result.tensor
-        for value in (*(read.value for read in body.reads), x):
-            if _constant(body, value) is None:
-                order = channels_last if value.tensor.rank == 4 else row_major
-                formats[value] = order(value.tensor, Strides.PITCHED)
-        operands = tuple(
-            formats.get(value) if value is not None else None for value in _inner(node, body)
-        )
-        results = (channels_last(result, Strides.PITCHED),)
-        return [Candidate("depthwise NHWC", operands, results, work=_work(body))]
+    def work(self, body: Body) -> Work:
+        values = [operand_of(body.first, 0), body.first.result, *(r.value for r in body.reads)]
+        size = sum(4 * math.prod(as_ints(value.tensor.dims)) for value in values)
+        return Work(steps=RATE * _time(body), bytes=size)
 
-    def prepack(self, node: Node) -> Sequence[Array]:
-        body = _checked(node)
-        weight, bias = _weights(body)
-        packed = np.ascontiguousarray(weight.reshape(len(weight), -1).T)  # [K·L, C]
-        zeros = np.zeros(len(weight), np.float32)
-        return [packed, zeros if bias is None else bias, *_known(body).values()]
-
-    def bind(self, node: Node, candidate: str, memory: Memory) -> Launch:
-        body = _checked(node)
-        weight, bias, *others = memory.constants
-        arrays = dict(zip(_inner(node, body), memory.operands, strict=True))
-        arrays.update(zip(_known(body), others, strict=True))
-        (result,) = memory.results
-        x = np.moveaxis(arrays[_value(body.first, 0)], 1, -1)
-        reads = [
-            operand(f"r{n}", _like(arrays[read.value], read.index, result))
-            for n, read in enumerate(body.reads)
-        ]
-        loop = _Loop(
-            body, operand("x", x), reads, operand("y", np.moveaxis(result, 1, -1), written=True)
-        )
+    def launch(
+        self, body: Body, x: Array, weight: Array, bias: Array, reads: Mapping[str, Array], y: Array
+    ) -> Launch:
+        read = [operand(name, array) for name, array in reads.items()]
+        loop = _Loop(body, operand("x", x), read, operand("y", y, written=True))
         source, numbers = loop.source()
-        operands = [loop.x.flat, weight.reshape(-1), bias, *(read.flat for read in reads)]
-        arguments = [*map(_read_only, operands), loop.y.flat]
+        operands = [loop.x.flat, weight.reshape(-1), bias, *(each.flat for each in read)]
         kernel = compiled(source, len(operands))
-        rows = result.shape[0] * result.shape[2]
-        return split(kernel, numbers, arguments, rows, _time(body))
+        arrays = [*map(_read_only, operands), loop.y.flat]
+        return split(kernel, numbers, arrays, y.shape[0] * y.shape[1], _time(body))
 
 
 @dataclass(frozen=True)
@@ -107,7 +79,7 @@ class _Loop:
 
     def source(self) -> tuple[str, Array]:
         """The kernel's text, and the numbers for it."""
-        window, numbers = _window(self.body.first), self._numbers()
+        window, numbers = window_of(self.body), self._numbers()
         called = scalar(self.body.result, self._names("v")).library
         library = [name for name in LIBRARY if name in ("multiply_add", *called)]
         arrays = ["x", "k", "b", *(read.name for read in self.reads)]
@@ -116,10 +88,10 @@ class _Loop:
         return source, numbers.array
 
     def _numbers(self) -> Numbers:
-        window = _window(self.body.first)
+        window = window_of(self.body)
         (_, _, rows, columns), (_, channels, height, width) = (
             as_ints(value.tensor.dims)
-            for value in (self.body.first.result, _value(self.body.first, 0))
+            for value in (self.body.first.result, operand_of(self.body.first, 0))
         )
         numbers = Numbers()
         numbers.add(rows=rows, columns=columns, height=height, width=width, channels=channels)
@@ -197,93 +169,14 @@ class _Loop:
         return [*code.lines, f"{self.y.element} = {code.result}"]
 
 
-# ── What is supported ───────────────────────────────────────────────────────────────
-
-
-def _refusal(body: Body) -> str:
-    first = body.first
-    if not isinstance(first.op, Conv):
-        return f"there is no loop for {first.op.name} here"
-    x, result = _value(first, 0).tensor, first.result.tensor
-    if x.rank != 4 or not first.op.groups == x.dims[1] == result.dims[1]:
-        return "it is no depthwise convolution of images with one result a channel"
-    if result.dtype is not DType.F32:
-        return f"it is {result.dtype}, not f32"
-    for value in first.operands[1:]:
-        if value is not None and _constant(body, value) is None:
-            return f"its weight %{value.name} is not constant"
-    return ""
-
-
-def _checked(node: Node) -> Body:
-    body = body_of(node)
-    if isinstance(body, str):
-        raise TypeError(f"{node}: {body}")
-    return body
-
-
-def _window(conv: Node) -> Window:
-    return cast("Conv", conv.op).window(_value(conv, 1).tensor.dims)
-
-
-def _value(node: Node, position: int) -> Value:
-    value = node.operands[position]
-    if value is None:
-        raise TypeError(f"{node} has no operand {position}")
-    return value
-
-
-# ── Operands ────────────────────────────────────────────────────────────────────────
-
-
-def _inner(node: Node, body: Body) -> Sequence[Value | None]:
-    """For each operand of the node, the value of the body that stands for it."""
-    return node.operands if body.first is node else list(body.outer)
-
-
-def _constant(body: Body, value: Value) -> Array | None:
-    outer = body.outer[value]
-    return None if outer is None else outer.data
-
-
-def _weights(body: Body) -> tuple[Array, Array | None]:
-    found = [None if v is None else _constant(body, v) for v in body.first.operands[1:]]
-    weight, bias = (*found, None)[:2]
-    if weight is None:
-        raise TypeError(f"{body.first}: its weight is not constant")
-    return weight, bias
-
-
-def _known(body: Body) -> dict[Value, Array]:
-    """The constants among what is read besides the weights, x included."""
-    values = (*(read.value for read in body.reads), _value(body.first, 0))
-    found = {value: _constant(body, value) for value in values}
-    return {value: array for value, array in found.items() if array is not None}
-
-
-def _like(array: Array, index: Sequence[int | None], result: Array) -> Array:
-    """What a program reads, as N, H, W, C and broadcast to the result's shape."""
-    axes = [1 if axis is None else AXES[axis] for axis in index]
-    return np.moveaxis(np.broadcast_to(arranged(array, axes, AXES), result.shape), 1, -1)
-
-
 def _read_only(array: Array) -> Array:
     view = array.view()
     view.flags.writeable = False
     return view
 
 
-# ── Cost ────────────────────────────────────────────────────────────────────────────
-
-
 def _time(body: Body) -> float:
     """Nanoseconds on one thread, about."""
     size = math.prod(as_ints(body.first.result.tensor.dims))
-    taps = math.prod(as_ints(_window(body.first).kernel))
+    taps = math.prod(as_ints(window_of(body).kernel))
     return size * (TAP * (taps + 1) + STEP * count_steps(body.result))
-
-
-def _work(body: Body) -> Work:
-    moved = [_value(body.first, 0), body.first.result, *(read.value for read in body.reads)]
-    size = sum(4 * math.prod(as_ints(value.tensor.dims)) for value in moved)
-    return Work(steps=RATE * _time(body), bytes=size)

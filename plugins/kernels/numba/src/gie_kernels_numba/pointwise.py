@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from gie_core.ir.expr import Expr
 from gie_core.ir.graph import Node, Value
 from gie_core.ir.types import Array, TensorType
 from gie_core.kernels.candidate import Candidate, Support, Work
@@ -21,7 +23,7 @@ from gie_kernels_numba.method import RATE, Method
 from gie_kernels_numba.scalar import Scalar, count_steps, refusal, scalar
 from gie_kernels_numba.threads import split
 
-__all__ = ["PointwiseLoop"]
+__all__ = ["STEP", "Loop", "PointwiseLoop", "collapse", "loop_over"]
 
 STEP = 0.03
 """Nanoseconds of an elementary step, in vectors: a chain of four at 16 elements/ns takes 0.06
@@ -67,26 +69,54 @@ class PointwiseLoop(Method):
             next(constants) if value is not None and value.data is not None else array
             for value, array in zip(node.operands, memory.operands, strict=True)
         ]
-        reads = [
-            np.broadcast_to(arranged(arrays[position], index, formula.axes), result.shape)
-            for position, index in zip(formula.positions, formula.indices, strict=True)
-        ]
-        *merged, written = collapse([a.transpose(order) for a in (*reads, result)])
-        operands = [operand(f"a{n}", array) for n, array in enumerate(merged)]
-        target = operand("y", written, written=True)
-        names = {p.name: o.element for p, o in zip(formula.params, operands, strict=True)}
-        code = scalar(formula.result, names)
-        numbers = Numbers()
-        *outer, inner = written.shape
-        numbers.add(inner=inner, **{f"n{place}": n for place, n in enumerate(outer)})
-        for each in (*operands, target):
-            each.describe(numbers)
-        body = _body(len(outer), [*operands, target], code)
-        source = kernel_source(code.library, numbers, [o.name for o in operands], body)
-        kernel = compiled(source, len(operands))
-        arguments = [each.flat for each in (*operands, target)]
+        reads = {
+            param.name: np.broadcast_to(
+                arranged(arrays[position], index, formula.axes), result.shape
+            ).transpose(order)
+            for param, position, index in zip(
+                formula.params, formula.positions, formula.indices, strict=True
+            )
+        }
+        loop = loop_over(formula.result, reads, result.transpose(order))
         time = result.size * STEP * (2 + count_steps(formula.result))
-        return split(kernel, numbers.array, arguments, result.size, time)
+        return split(loop.kernel, loop.numbers, loop.arrays, result.size, time)
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A compiled loop over all elements, which are counted in the order of their axes.
+
+    ``kernel(numbers, begin, end, *arrays)`` computes those from ``begin`` to ``end``.
+    """
+
+    kernel: Callable[..., None]
+    numbers: Array
+    arrays: list[Array]
+
+
+def loop_over(expr: Expr, reads: Mapping[str, Array], result: Array, own: str = "") -> Loop:
+    """The loop that computes an expression of each element.
+
+    Args:
+        expr: is not refused.
+        reads: the array for each parameter, of the result's shape.
+        result: where to; with its axes from the slowest to the fastest.
+        own: the parameter that stands for what the result's element was before.
+    """
+    *merged, written = collapse([*reads.values(), result])
+    operands = [operand(f"a{n}", array) for n, array in enumerate(merged)]
+    target = operand("y", written, written=True)
+    names = {name: o.element for name, o in zip(reads, operands, strict=True)}
+    code = scalar(expr, {**names, own: target.element})
+    numbers = Numbers()
+    *outer, inner = written.shape
+    numbers.add(inner=inner, **{f"n{place}": n for place, n in enumerate(outer)})
+    for each in (*operands, target):
+        each.describe(numbers)
+    body = _body(len(outer), [*operands, target], code)
+    source = kernel_source(code.library, numbers, [o.name for o in operands], body)
+    flat = [each.flat for each in (*operands, target)]
+    return Loop(compiled(source, len(operands)), numbers.array, flat)
 
 
 def collapse(arrays: Sequence[Array]) -> list[Array]:

@@ -14,31 +14,41 @@ from gie_core.runtime.target import Target
 from gie_kernels_numba.depthwise import DepthwiseLoop
 from gie_kernels_numba.method import Method, static_support
 from gie_kernels_numba.pointwise import PointwiseLoop
+from gie_kernels_numba.product import ProductLoop
 
 __all__ = ["NumbaProvider"]
+
+
+CONVOLUTIONS: Sequence[Method] = (DepthwiseLoop(), ProductLoop())
+POINTWISE: Sequence[Method] = (PointwiseLoop(),)
 
 
 class NumbaProvider:
     """Kernels for the host, compiled by Numba when they are bound."""
 
-    def __init__(self) -> None:
-        self._depthwise = DepthwiseLoop()
-        self._pointwise = PointwiseLoop()
-
     def supports(self, node: Node, target: Target) -> Support:
         if target.kind != "host":
             return Support.no("these kernels run on the host")
         support = static_support(node)
-        return self._method(node).supports(node) if support.ok else support
+        if not support.ok:
+            return support
+        supports = [method.supports(node) for method in self._of(node)]
+        if any(support.ok for support in supports):
+            return Support.yes()
+        return Support.no("; ".join(dict.fromkeys(support.reason for support in supports)))
 
     def candidates(self, node: Node, target: Target) -> Sequence[Candidate]:
-        return self._method(node).candidates(node)
+        return self._supporting(node).candidates(node)
 
     def prepack(self, node: Node, candidate: str) -> Sequence[Array]:
-        return self._method(node).prepack(node)
+        return self._supporting(node).prepack(node)
 
     def bind(self, node: Node, candidate: str, memory: Memory) -> Sequence[Launch]:
-        return [self._method(node).bind(node, candidate, memory)]
+        return [self._supporting(node).bind(node, candidate, memory)]
 
-    def _method(self, node: Node) -> Method:
-        return self._depthwise if isinstance(node.op, Conv | Group) else self._pointwise
+    def _of(self, node: Node) -> Sequence[Method]:
+        return CONVOLUTIONS if isinstance(node.op, Conv | Group) else POINTWISE
+
+    def _supporting(self, node: Node) -> Method:
+        """The first method that supports a supported node."""
+        return next(method for method in self._of(node) if method.supports(node).ok)

@@ -1,10 +1,11 @@
-"""Depthwise convolutions, by themselves and in groups."""
+"""Depthwise and 1×1 convolutions, by themselves and in groups."""
 
 from __future__ import annotations
 
 import pytest
 
 from gie_core.testing.kernels import check_graph, check_node, check_unsupported
+from gie_kernels_numba import product
 from gie_kernels_numba.provider import NumbaProvider
 
 PROVIDER = NumbaProvider()
@@ -101,10 +102,59 @@ def test_group(body: str, inputs: dict[str, str], constants: dict[str, str]) -> 
     check_graph(PROVIDER, group(body, inputs, constants))
 
 
+ADDED = program(", r[n,c,h,w]: f32, s[c]: f32) -> max(x + r, 0.0) * s", "%a", "%r", "%s")
+RESIDUAL = {"x": "f32[2, 3, 6, 7]", "r": "f32[2, 9, 6, 7]"}
+
+# name, body, inputs, constants
+PRODUCTS = [
+    (
+        "bias, clip",
+        f"%a = conv(%x, %w, %b) %y = {RELU6}",
+        {"x": "f32[2, 3, 6, 7]"},
+        {"w": "f32[9, 3, 1, 1]", "b": "f32[9]"},
+    ),
+    (
+        "residual, per channel",
+        f"%a = conv(%x, %w) %y = {ADDED}",
+        RESIDUAL,
+        {"w": "f32[9, 3, 1, 1]", "s": "f32[9]"},
+    ),
+    (
+        "one channel, one row",
+        f"%a = conv(%x, %w) %y = {RELU6}",
+        {"x": "f32[1, 5, 1, 1]"},
+        {"w": "f32[1, 5, 1, 1]"},
+    ),
+]
+
+
+@pytest.mark.parametrize("rows", [4, 1000])
+@pytest.mark.parametrize(
+    ("body", "inputs", "constants"), [case[1:] for case in PRODUCTS], ids=[c[0] for c in PRODUCTS]
+)
+def test_product(
+    body: str,
+    inputs: dict[str, str],
+    constants: dict[str, str],
+    rows: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(product, "BLOCK", 1)
+    monkeypatch.setattr(product, "ROWS", rows)
+    check_graph(PROVIDER, group(body, inputs, constants))
+
+
+def test_product_with_bias_alone() -> None:
+    constants = {"w": "f32[4, 3, 1, 1]", "b": "f32[4]"}
+    check_node(PROVIDER, "conv(%x, %w, %b)", {"x": "f32[2, 3, 5, 5]"}, constants)
+
+
 @pytest.mark.parametrize(
     ("call", "inputs", "constants", "reason"),
     [
         ("conv(%x, %w)", {"x": "f32[1, 3, 5, 5]"}, {"w": "f32[3, 3, 3, 3]"}, "no depthwise"),
+        ("conv(%x, %w)", {"x": "f32[1, 3, 5, 5]"}, {"w": "f32[3, 3, 3, 3]"}, "no 1×1"),
+        ("conv(%x, %w)", {"x": "f32[1, 3, 5, 5]"}, {"w": "f32[3, 3, 1, 1]"}, "nothing to do"),
         (
             "conv(%x, %w) {groups = 3}",
             {"x": "f32[1, 3, 5, 5]"},

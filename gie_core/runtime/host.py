@@ -9,7 +9,7 @@ from gie_core.ir.graph import Graph
 from gie_core.ir.specialize import symbols_of_inputs
 from gie_core.kernels.provider import NamedProvider
 from gie_core.runtime.context import HostContext
-from gie_core.runtime.replan import plan_sizes
+from gie_core.runtime.replan import plan_sizes, sharing_weights
 from gie_core.runtime.target import HOST
 
 __all__ = ["HostExecutor"]
@@ -51,6 +51,7 @@ class HostExecutor:
         plan = self._plans.get(key)
         if plan is None:
             plan = plan_sizes(self._graph, dict(key), self._providers, HOST, self._preferred())
+            plan = sharing_weights(plan, list(self._plans.values()))
             if len(self._plans) >= self._planned + REMEMBERED:
                 self._plans.pop(list(self._plans)[self._planned])
             self._plans[key] = plan

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from gie_core.engine.assemble import Chosen, Decisions, assemble
 from gie_core.engine.plan import AT_RUN_TIME, Plan
@@ -18,7 +21,7 @@ from gie_core.ops.shape import Concat
 from gie_core.runtime.dispatch import keeps_types
 from gie_core.runtime.target import Target
 
-__all__ = ["packer", "plan_sizes"]
+__all__ = ["packer", "plan_sizes", "sharing_weights"]
 
 
 def plan_sizes(
@@ -64,6 +67,33 @@ def plan_sizes(
     plan = assemble(decisions, packer(providers))
     plan.sizes.update(sizes)
     return plan
+
+
+def sharing_weights(plan: Plan, others: Iterable[Plan]) -> Plan:
+    """The plan with the arrays of other plans in place of its own where both hold the same bytes.
+
+    Kernels pack their weights anew for every size, mostly in the same way.
+    """
+    known: dict[tuple[object, ...], dict[int, Array]] = {}
+    for array in (weight for other in others for weight in other.weights):
+        known.setdefault(_kind(array), {})[id(array)] = array
+
+    def shared(array: Array) -> Array:
+        if array.dtype == object or not array.flags.c_contiguous:
+            return array
+        alike = known.get(_kind(array), {}).values()
+        return next((other for other in alike if _are_equal(array, other)), array)
+
+    return replace(plan, weights=tuple(map(shared, plan.weights)))
+
+
+def _kind(array: Array) -> tuple[object, ...]:
+    return array.dtype, array.shape, array.strides
+
+
+def _are_equal(array: Array, other: Array) -> bool:
+    a, b = (each.reshape(-1).view(np.uint8) for each in (array, other))
+    return array is other or (np.array_equal(a[:64], b[:64]) and np.array_equal(a, b))
 
 
 def packer(providers: Sequence[NamedProvider]) -> Callable[[Node, str, str], Sequence[Array]]:

@@ -11,6 +11,7 @@ import pytest
 
 from gie_core.ir.graph import Graph, Node
 from gie_core.ir.parser import parse_graph
+from gie_core.ir.specialize import extents
 from gie_core.ir.types import Array
 from gie_core.kernels.candidate import Support
 from gie_core.kernels.provider import NamedProvider
@@ -187,6 +188,28 @@ def test_an_expression_is_checked_once_its_symbol_is_known() -> None:
     executor = executor_of("graph g { input %x: f32[2*n] input %y: f32[n] return %x }")
     with pytest.raises(ExecutionError, match=r"%x is f32\[2\*n\] with n = 2, but got .* \[3\]"):
         executor.run([floats(1, 2, 3), floats(1, 2)])
+
+
+class Packing(Doubling):
+    """Packs constants anew: the second one in another way for each size."""
+
+    def accepts(self, node: Node) -> Support:
+        return Support.yes()
+
+    def prepack(self, node: Node, candidate: str) -> Sequence[Array]:
+        (constant,) = super().prepack(node, candidate)
+        return [constant.copy(), np.tile(constant, extents(node.result)[0])]
+
+
+def test_sizes_that_nobody_planned_for_share_weights() -> None:
+    graph = graph_of(
+        "graph g { input %x: f32[n] const %c: f32[1] = [nan] %y = mul(%x, %c) return %y }"
+    )
+    executor = HostExecutor(graph, (), [NamedProvider("packing", Packing()), REFERENCE])
+    weights = [executor.plan({"n": extent}).weights for extent in (2, 3)]
+    same = [any(a is b for b in weights[1]) for a in weights[0]]
+    assert [w.size for w, shared in zip(weights[0], same, strict=True) if not shared] == [2]
+    assert [w.size for w, shared in zip(weights[0], same, strict=True) if shared] == [1]
 
 
 def test_a_failing_kernel_is_named_with_its_node() -> None:

@@ -254,7 +254,7 @@ def _record(plan: Plan, decisions: Decisions) -> PlanRecord:
         rivals=(),
         arena=plan.arena,
         lower_bound=lower_bound(plan.storages, plan.steps, kept),
-        weights=sum({id(w): w.nbytes for w in plan.weights}.values()),
+        weights=plan.weight_bytes,
         copies=sum(not step.provider for step in plan.steps),
         steps=steps,
         storages=tuple(_storages(plan, kept)),

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-
-import numpy as np
 
 from gie_core.builder.report import Rejection
 from gie_core.builder.ways import nobody
@@ -15,8 +11,9 @@ from gie_core.errors import GieError
 from gie_core.ir.dims import evaluate_dim
 from gie_core.ir.graph import Graph, Value
 from gie_core.ir.specialize import SizeError, extents, specialize, symbol_name, symbols_of_inputs
-from gie_core.ir.types import Array, TensorType
+from gie_core.ir.types import TensorType
 from gie_core.kernels.provider import NamedProvider
+from gie_core.runtime import replan
 from gie_core.runtime.target import Target
 
 __all__ = ["Shapes", "check_runnable", "likely_sizes", "profile_sizes", "sharing_weights"]
@@ -119,13 +116,8 @@ def check_runnable(graph: Graph, target: Target, providers: Sequence[NamedProvid
 
 
 def sharing_weights(plans: Sequence[Plan]) -> list[Plan]:
-    """The plans with one array for all constants of equal type, strides and bytes."""
-    known: dict[tuple[object, ...], Array] = {}
-
-    def shared(array: Array) -> Array:
-        if array.dtype == object:  # strings
-            return array
-        content = hashlib.sha256(np.ascontiguousarray(array)).digest()
-        return known.setdefault((array.dtype, array.shape, array.strides, content), array)
-
-    return [replace(plan, weights=tuple(map(shared, plan.weights))) for plan in plans]
+    """The plans with the arrays of those before in place of equal ones."""
+    shared: list[Plan] = []
+    for plan in plans:
+        shared.append(replan.sharing_weights(plan, shared))
+    return shared

@@ -9,8 +9,9 @@ from typing import Any
 
 from gie_core.builder.expand import expand
 from gie_core.builder.pipeline import optimize
+from gie_core.builder.profiles import sharing_weights
 from gie_core.engine.file import Package
-from gie_core.engine.plan import Plan
+from gie_core.engine.plan import Plan, Step
 from gie_core.errors import GieError
 from gie_core.ir.clone import clone_graph
 from gie_core.ir.graph import Graph, Value
@@ -55,8 +56,8 @@ def refitted(
     graph = clone_graph(source)
     optimize(graph, host)
     _check_same(package.graph, graph)
-    plans = tuple(_plan(plan, graph, providers) for plan in package.plans)
-    return replace(package, graph=graph, source=source, plans=plans, digest="")
+    plans = sharing_weights([_plan(plan, graph, providers) for plan in package.plans])
+    return replace(package, graph=graph, source=source, plans=tuple(plans), digest="")
 
 
 def _with_weights(graph: Graph, weights: Mapping[str, Any]) -> Graph:
@@ -114,22 +115,13 @@ def _plan(plan: Plan, graph: Graph, providers: Sequence[NamedProvider]) -> Plan:
     known = {value.name: value.data for value in inlined.constants if value.data is not None}
     new = clone_graph(plan.graph, known)
     nodes = dict(zip(plan.graph.nodes, new.nodes, strict=True))
-    by_data = {id(v.data): v.name for v in plan.graph.constants}
     pack = packer(providers)
-    weights: list[Array] = list(plan.weights)
-    for number, array in enumerate(weights):
-        if id(array) in by_data:
-            data = new.value(by_data[id(array)]).data
-            assert data is not None
-            weights[number] = data
-    steps = list(plan.steps)
-    for index, step in enumerate(steps):
+    steps: list[Step] = []
+    weights: list[Array] = []
+    for step in plan.steps:
         node = nodes[step.node]
-        steps[index] = replace(step, node=node)
-        if step.constants:
-            packed = pack(node, step.provider, step.candidate)
-            steps[index] = replace(
-                steps[index], constants=tuple(range(len(weights), len(weights) + len(packed)))
-            )
-            weights += packed
+        packed = pack(node, step.provider, step.candidate) if step.constants else ()
+        numbers = tuple(range(len(weights), len(weights) + len(packed)))
+        steps.append(replace(step, node=node, constants=numbers))
+        weights += packed
     return replace(plan, graph=new, steps=tuple(steps), weights=tuple(weights))

@@ -33,9 +33,8 @@ def print_plans(planned: Planned) -> None:
 def plan_row(plan: Plan, record: PlanRecord | None) -> list[str | int]:
     """The cells of ``plan_columns``; what is not known is ""."""
     steps = [step for step in plan.steps if step.provider]
-    weights = sum({id(array): array.nbytes for array in plan.weights}.values())
     head: list[str | int] = [sizes_text(plan.sizes), len(steps), len(plan.steps) - len(steps)]
-    arena, held = bytes_text(plan.arena), bytes_text(weights)
+    arena, held = bytes_text(plan.arena), bytes_text(plan.weight_bytes)
     if record is None:
         return [*head, "", "", arena, "", held, "", ""]
     times = time_text(record.measured), time_text(record.predicted)

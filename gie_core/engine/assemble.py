@@ -40,7 +40,8 @@ class Decisions:
     """How each node of a graph runs.
 
     Args:
-        graph: as it will run: groups that run in part or apart are taken apart.
+        graph: as it will run: groups that run in part or apart are taken apart. Its constants
+            are row-major arrays.
         chosen: the nodes that a kernel runs.
         views: the nodes whose results are views of their first operand.
         joins: the concatenations that are made of slices: the format of the result, and the
@@ -89,6 +90,7 @@ class _Assembler:
         self._storages: list[Storage] = []
         self._steps: list[Step] = []
         self._times: list[int] = []
+        self._constants = {value: index for index, value in enumerate(self._graph.constants)}
         self._weights: list[Array] = []
         self._weight_numbers: dict[int, int] = {}
         self._slots = 0
@@ -216,7 +218,7 @@ class _Assembler:
         if chosen is None or chosen.candidate is None:
             return False
         index = value.node.results.index(value)
-        return chosen.candidate.results[index].accepts(region.layout)
+        return chosen.candidate.results[index].accepts(region.layout, region.offset)
 
     def _join(self, node: Node) -> None:
         region = self._reserved[node.result]
@@ -242,26 +244,23 @@ class _Assembler:
 
     def _home(self, value: Value) -> Place:
         if value not in self._homes:  # a constant that some node reads as it is
-            assert value.data is not None
             self._settle(value, self._constant(value))
         return self._homes[value]
 
     def _constant(self, value: Value) -> Place:
-        assert value.data is not None
-        number = self._weight(value.data)
+        number = self._constants[value]
         if not is_static_type(value.type):
             slot = self._slot()
             self._fixed.append((slot.index, number))
             return slot
-        data = self._weights[number]
-        layout = Layout(value.tensor.dtype, data.shape, data.strides)
-        self._storages.append(Storage(Kind.CONSTANT, data.nbytes, number))
+        layout = row_major(value.tensor).layout(extents(value))
+        self._storages.append(Storage(Kind.CONSTANT, layout.span[1], number))
         return Region(len(self._storages) - 1, 0, layout)
 
     def _read(self, node: Node, value: Value, format_: Format) -> Region:
         """Where a kernel finds a value in its format; a copy is made once for all that need it."""
         home = self._home(value)
-        if isinstance(home, Region) and format_.accepts(home.layout):
+        if isinstance(home, Region) and format_.accepts(home.layout, home.offset):
             return home
         layout = format_.layout(extents(value))
         if (value, layout) not in self._copies:
@@ -390,7 +389,7 @@ class _Assembler:
         self._times.append(nanoseconds)
 
     def _weight(self, array: Array) -> int:
-        """The number of a constant; arrays that are the same object are kept once."""
+        """The number of a packed constant; arrays that are the same object are kept once."""
         if id(array) not in self._weight_numbers:
             self._weight_numbers[id(array)] = len(self._weights)
             self._weights.append(array)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from gie_core.ir.graph import Graph, Node
 from gie_core.ir.types import Array
@@ -45,7 +46,7 @@ class Kind(enum.Enum):
     STATE = "state"
     """Lives from run to run."""
     CONSTANT = "constant"
-    """The engine's: read only, shared by all contexts; ``offset`` is an index into the weights."""
+    """The graph's: read only, shared by all contexts; ``offset`` is an index into the constants."""
 
 
 @dataclass(frozen=True)
@@ -138,10 +139,9 @@ class Plan:
         arena: bytes.
         inputs: where the graph's inputs are put, in order.
         outputs: where the graph's outputs are found, in order.
-        states: for each state of the graph, where the next run finds its input.
-        weights: the constants, read only.
+        weights: what was packed for kernels, read only.
         slots: number of Python objects.
-        fixed: constants that are no regions: pairs of a slot and an index into the weights.
+        fixed: constants that are no regions: pairs of a slot and an index into the constants.
         sizes: what the symbols in the shapes of the inputs stand for.
     """
 
@@ -155,6 +155,17 @@ class Plan:
     slots: int = 0
     fixed: tuple[tuple[int, int], ...] = ()
     sizes: dict[str, int] = field(default_factory=dict[str, int])
+
+    @cached_property
+    def constants(self) -> tuple[Array, ...]:
+        """The elements of the graph's constants, for those who read them as they are."""
+        return tuple(v.data for v in self.graph.constants if v.data is not None)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of all constants that steps read, packed or as they are."""
+        read = (self.constants[s.offset] for s in self.storages if s.kind is Kind.CONSTANT)
+        return sum({id(array): array.nbytes for array in (*read, *self.weights)}.values())
 
     @property
     def streams(self) -> int:

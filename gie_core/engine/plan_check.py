@@ -53,9 +53,9 @@ class _Checker:
             self._fail("", f"{plan.slots} slots are not between 0 and {MAX_SLOTS}")
         for index, storage in enumerate(plan.storages):
             self._storage(f"storage {index}", storage)
-        for index, (slot, weight) in enumerate(plan.fixed):
+        for index, (slot, constant) in enumerate(plan.fixed):
             self._index(f"fixed {index}", slot, plan.slots, "slot")
-            self._index(f"fixed {index}", weight, len(plan.weights), "weight")
+            self._index(f"fixed {index}", constant, len(plan.constants), "constant")
         self._values("input", plan.inputs, plan.graph.inputs)
         self._values("output", plan.outputs, plan.graph.outputs)
         for index, storage in enumerate(plan.storages):
@@ -67,10 +67,10 @@ class _Checker:
 
     def _storage(self, where: str, storage: Storage) -> None:
         if storage.kind is Kind.CONSTANT:
-            self._index(where, storage.offset, len(self.plan.weights), "weight")
-            weight = self.plan.weights[storage.offset]
-            if weight.dtype == object or weight.nbytes != storage.size:
-                self._fail(where, f"weight {storage.offset} does not take {storage.size} bytes")
+            self._index(where, storage.offset, len(self.plan.constants), "constant")
+            data = self.plan.constants[storage.offset]
+            if data.dtype == object or data.nbytes != storage.size:
+                self._fail(where, f"constant {storage.offset} does not take {storage.size} bytes")
             return
         if storage.size < 0 or storage.offset < 0 or storage.offset % ALIGNMENT:
             self._fail(where, f"its offset {storage.offset} or size {storage.size} is not valid")

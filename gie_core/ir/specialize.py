@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
+import numpy as np
+
 from gie_core.errors import GieError
 from gie_core.ir.dims import Dim, SymInt, evaluate_dim, free_symbols, substitute_dim, symbol
 from gie_core.ir.graph import Graph, Node, Value
@@ -43,7 +45,7 @@ def specialize(graph: Graph, sizes: Mapping[str, int]) -> Graph:
     their shape from one iteration to the next, are not.
 
     Args:
-        graph: stays as it is; constants' arrays are shared.
+        graph: stays as it is; constants' arrays are shared, those that aren't row-major copied.
         sizes: an extent for each symbol.
 
     Raises:
@@ -62,7 +64,7 @@ def _specialize(graph: Graph, sizes: Mapping[str, int]) -> Graph:
     for value in graph.inputs:
         copies[value] = copy.add_input(value.name, _sized_type(value.type, sizes))
     for value in graph.constants:
-        copies[value] = copy.add_constant(value.data, value.name)
+        copies[value] = copy.add_constant(np.asarray(value.data, order="C"), value.name)
     for node in graph.nodes:
         operands = [None if v is None else copies[v] for v in node.operands]
         made = copy.add(

@@ -68,12 +68,18 @@ class Format:
             step *= max(1, shape[axis])
         return Layout(self.dtype, tuple(shape), tuple(strides))
 
-    def accepts(self, layout: Layout) -> bool:
+    def accepts(self, layout: Layout, offset: int = 0) -> bool:
         """Whether a value with this layout can be handed to the kernel as it is.
 
-        The address is not looked at. Axes of extent 1 have no order and no stride.
+        Axes of extent 1 have no order and no stride.
+
+        Args:
+            layout: how it lies.
+            offset: bytes from an aligned address to its element (0, …, 0).
         """
         if layout.dtype is not self.dtype or len(layout.shape) != len(self.order):
+            return False
+        if offset % self.alignment:
             return False
         if self.strides is Strides.ANY:
             return True

@@ -41,8 +41,8 @@ class HostContext:
         self._fixed = {slot for slot, _ in plan.fixed}
         self._states = {state.input for state in plan.graph.states}
         for slot, number in plan.fixed:
-            self._slots[slot] = plan.weights[number]
-        self._memory = HostMemory(plan.storages, plan.arena, plan.weights)
+            self._slots[slot] = plan.constants[number]
+        self._memory = HostMemory(plan.storages, plan.arena, plan.constants)
         self._program = self._bound_to(self._memory)
         self._bound: OrderedDict[tuple[Any, ...], Program] = OrderedDict()
         self.reset()
@@ -145,7 +145,7 @@ class HostContext:
         out: Sequence[Array | None],
         lent: Mapping[int, Array],
     ) -> list[Any]:
-        taken = list(_arrays([*inputs, *self.plan.weights]))
+        taken = list(_arrays([*inputs, *self.plan.constants, *self.plan.weights]))
         found: list[Any] = []
         for value, place, given in zip(
             self.plan.graph.outputs, self.plan.outputs, out, strict=True

@@ -18,7 +18,7 @@ class HostMemory:
     Args:
         storages: as planned.
         arena: bytes.
-        weights: the constants; their bytes are read only.
+        constants: the graph's; their bytes are read only.
         lent: memory of the caller in place of storages, by number: contiguous arrays.
     """
 
@@ -26,17 +26,17 @@ class HostMemory:
         self,
         storages: Sequence[Storage],
         arena: int,
-        weights: Sequence[Array],
+        constants: Sequence[Array],
         lent: Mapping[int, Array] | None = None,
     ) -> None:
         self._storages = storages
-        self._weights = weights
+        self._constants = constants
         self._lent = dict(lent or {})
         self.arena = aligned_bytes(arena)
 
     def lending(self, lent: Mapping[int, Array]) -> HostMemory:
         """The same arena, with memory of the caller in place of some storages."""
-        other = HostMemory(self._storages, 0, self._weights, lent)
+        other = HostMemory(self._storages, 0, self._constants, lent)
         other.arena = self.arena
         return other
 
@@ -55,7 +55,7 @@ class HostMemory:
         if number in self._lent:
             return self._lent[number].reshape(-1).view(np.uint8)
         if storage.kind is Kind.CONSTANT:
-            return _as_bytes(self._weights[storage.offset])
+            return _as_bytes(self._constants[storage.offset])
         return self.arena[storage.offset : storage.offset + storage.size]
 
 

@@ -68,3 +68,25 @@ def test_an_engine_without_its_weights_says_so() -> None:
     engine = gie_core.build(graph(), host=HOST)
     with pytest.raises(GieError, match="build it with refit=True"):
         engine.refit({"w": W})
+
+
+@pytest.mark.parametrize("shapes", [None, [{"x": [1, 2]}, {"x": [2, 2]}]], ids=["one", "two"])
+@pytest.mark.parametrize("saved", [False, True])
+def test_weights_that_were_equal_become_different(
+    tmp_path: Path, shapes: list[dict[str, list[int]]] | None, saved: bool
+) -> None:
+    text = """graph g {
+      input %x: f32[n, 2]
+      const %a: f32[1, 2] = [0.0, 0.0]
+      const %b: f32[1, 2] = [0.0, 0.0]
+      %y = concat(%x, %a, %b) {axis = 0}
+      return %y, %b as "b"
+    }"""
+    engine = gie_core.build(parse_graph(text, core_ops()), host=HOST, refit=True, shapes=shapes)
+    if saved:
+        engine.save(tmp_path / "a.gie")
+        engine = gie_core.load(tmp_path / "a.gie", host=HOST)
+    engine.refit({"b": np.array([[5, 6]], np.float32)})
+    found = engine(X[:1])
+    np.testing.assert_array_equal(found["y"], [X[0], [0, 0], [5, 6]])
+    np.testing.assert_array_equal(found["b"], [[5, 6]])

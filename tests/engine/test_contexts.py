@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import gie_core
+from gie_core.ir.graph import Graph
 from gie_core.ir.parser import parse_graph
-from gie_core.ir.types import Array
+from gie_core.ir.types import Array, type_of
 from gie_core.ops import core_ops
+from gie_core.ops.shape import Concat
 from gie_core.plugin.host import PluginHost
 
 HOST = PluginHost(entry_points=[])
@@ -64,3 +66,27 @@ def test_a_graph_of_states_alone_is_timed_too() -> None:
     text = "input %x: f32[1] input %s: f32[1] state %s -> %x return %s, %x"
     context = engine_of(text, timing=True).context()
     assert [float(context(floats(n))["s"].item()) for n in (1, 2)] == [0, 1]
+
+
+# ── Odd graphs ──────────────────────────────────────────────────────────────────────────
+
+NUMBERS = np.arange(12, dtype=np.float32).reshape(3, 4)
+CONSTANTS = {
+    "reversed": NUMBERS[::-1],
+    "strided": NUMBERS[:, ::2],
+    "transposed": NUMBERS.T,
+    "repeated": np.broadcast_to(NUMBERS[:, :1], (3, 4)),
+}
+
+
+@pytest.mark.parametrize("name", CONSTANTS)
+def test_constants_that_lie_oddly(name: str) -> None:
+    data = CONSTANTS[name].view()
+    data.flags.writeable = False
+    graph = Graph("g")
+    x = graph.add_input("x", type_of(data))
+    constant = graph.add_constant(data)
+    graph.set_outputs([graph.add(Concat(axis=0), x, constant).result, constant])
+    whole, alone = gie_core.build(graph, host=HOST)(data).values()
+    np.testing.assert_array_equal(whole, np.concatenate([data, data]))
+    np.testing.assert_array_equal(alone, data)

@@ -187,7 +187,7 @@ def stays_inside(plan: Plan) -> bool:
         storage = plan.storages[place.storage]
         constant = storage.kind is Kind.CONSTANT
         begin, room = (
-            (0, plan.weights[storage.offset].nbytes) if constant else (storage.offset, plan.arena)
+            (0, plan.constants[storage.offset].nbytes) if constant else (storage.offset, plan.arena)
         )
         if not place.layout.size:
             continue

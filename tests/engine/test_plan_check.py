@@ -23,7 +23,13 @@ from gie_core.kernels.format import Layout
 from gie_core.ops import core_ops
 
 OPS = core_ops()
-SQUARE = "graph g { input %x: f32[4] const %k: f32[4] = [1, 2, 3, 4] %y = mul(%x, %k) return %y }"
+SQUARE = """graph g {
+  input %x: f32[4]
+  const %k: f32[4] = [1, 2, 3, 4]
+  const %s: str[1] = ["a"]
+  %y = mul(%x, %k)
+  return %y
+}"""
 F32x4 = Layout(DType.F32, (4,), (4,))
 BIG = 2**40
 
@@ -55,7 +61,7 @@ def plan() -> Plan:
         Storage(Kind.ARENA, 64, 128),
         Storage(Kind.CONSTANT, 16, 0),
     )
-    weights = (np.arange(4, dtype=np.float32), np.array(["a"], np.object_))
+    weights = (np.arange(4, dtype=np.float32),)
     return Plan(
         *(graph, steps, storages, 192, (region(0),), (region(1),), weights),
         slots=2,
@@ -121,15 +127,15 @@ WRONG: dict[str, tuple[Callable[[], Plan], str]] = {
     "beyond the arena": (lambda: with_storage(2, Kind.ARENA, 128, 128), "ends beyond the arena"),
     "odd offset": (lambda: with_storage(2, Kind.ARENA, 64, 96), "is not valid"),
     "negative offset": (lambda: with_storage(2, Kind.ARENA, 64, -64), "is not valid"),
-    "larger than its weight": (lambda: with_storage(3, Kind.CONSTANT, 20, 0), "not take 20 bytes"),
+    "larger than its data": (lambda: with_storage(3, Kind.CONSTANT, 20, 0), "not take 20 bytes"),
     "strings as bytes": (lambda: with_storage(3, Kind.CONSTANT, 8, 1), "does not take 8 bytes"),
-    "no weight": (lambda: with_storage(3, Kind.CONSTANT, 16, 2), "storage 3: there is no weight"),
+    "no data": (lambda: with_storage(3, Kind.CONSTANT, 16, 2), "storage 3: there is no constant"),
     "input too large": (lambda: with_storage(0, Kind.INPUT, 20, 0), "are not those of an input"),
     "output of none": (lambda: with_storage(2, Kind.OUTPUT, 64, 128), "not those of an output"),
     "arena": (lambda: replace(plan(), arena=2 * BIG), "an arena of"),
     "slots": (lambda: replace(plan(), slots=BIG), "slots are not between"),
     "fixed slot": (lambda: replace(plan(), fixed=((2, 0),)), "fixed 0: there is no slot 2"),
-    "fixed weight": (lambda: replace(plan(), fixed=((0, 2),)), "fixed 0: there is no weight 2"),
+    "fixed constant": (lambda: replace(plan(), fixed=((0, 2),)), "fixed 0: there is no constant 2"),
     "no input": (lambda: replace(plan(), inputs=()), "it has 0 inputs, but its graph has 1"),
     "input nowhere": (lambda: replace(plan(), inputs=cast("Any", (None,))), "it lies nowhere"),
     "two outputs": (lambda: replace(plan(), outputs=(region(1),) * 2), "it has 2 outputs"),

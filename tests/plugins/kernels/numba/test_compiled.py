@@ -31,7 +31,7 @@ from gie_core.ir.parser import parse_graph
 from gie_core.ops import core_ops
 from gie_core.runtime.target import HOST
 from gie_kernels_numba.provider import NumbaProvider
-text = "graph main { input %x: f32[2, 3] %y = relu(%x) return %y }"
+text = "graph main { input %x: f32[64, 64] %y = relu(%x) return %y }"
 (node,) = parse_graph(text, core_ops()).nodes
 assert NumbaProvider().supports(node, HOST).ok
 print(len(NumbaProvider().candidates(node, HOST)), "numba" in sys.modules)

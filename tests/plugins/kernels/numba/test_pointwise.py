@@ -7,6 +7,7 @@ import pytest
 
 from gie_core.ir.types import Array
 from gie_core.testing.kernels import check_node, check_unsupported
+from gie_kernels_numba import provider
 from gie_kernels_numba.pointwise import collapse
 from gie_kernels_numba.provider import NumbaProvider
 
@@ -70,6 +71,12 @@ def test_elementwise(call: str, types: dict[str, str]) -> None:
 )
 def test_refuses(call: str, types: dict[str, str], reason: str) -> None:
     check_unsupported(PROVIDER, call, types, match=reason)
+
+
+def test_small_nodes_are_left_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provider, "SMALLEST", 16)
+    check_unsupported(PROVIDER, "relu(%x)", {"x": "f32[3, 5]"}, match="too small")
+    check_node(PROVIDER, "relu(%x)", {"x": "f32[4, 4]"})
 
 
 ARRAY = np.arange(120, dtype=np.float32).reshape(2, 3, 4, 5)

@@ -32,7 +32,7 @@ from gie_kernels_numba.threads import split
 
 __all__ = ["DepthwiseLoop"]
 
-TAP = 0.055
+TAP = 0.04
 """Nanoseconds of a multiply-add."""
 
 WRITTEN_OUT = 32

@@ -12,7 +12,7 @@ from gie_core.kernels.provider import Launch, Memory
 
 __all__ = ["RATE", "Method", "static_support"]
 
-RATE = 3
+RATE = 8
 """Steps in a nanosecond by the cost model, which knows NumPy's; used to say how long a compiled
 loop takes."""
 

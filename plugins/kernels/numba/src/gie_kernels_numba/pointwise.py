@@ -25,9 +25,8 @@ from gie_kernels_numba.threads import split
 
 __all__ = ["STEP", "Loop", "PointwiseLoop", "collapse", "loop_over"]
 
-STEP = 0.03
-"""Nanoseconds of an elementary step, in vectors: a chain of four at 16 elements/ns takes 0.06
-for reading and writing and little more for each."""
+STEP = 0.015
+"""Nanoseconds of an elementary step, in vectors, besides reading and writing."""
 
 ORDERS = ("NCHW", "NHWC")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from gie_core.ir.graph import Node
@@ -9,6 +10,7 @@ from gie_core.ir.types import Array
 from gie_core.kernels.candidate import Candidate, Support
 from gie_core.kernels.provider import Launch, Memory
 from gie_core.ops.conv import Conv
+from gie_core.ops.extents import as_ints
 from gie_core.ops.group import Group
 from gie_core.runtime.target import Target
 from gie_kernels_numba.depthwise import DepthwiseLoop
@@ -18,6 +20,9 @@ from gie_kernels_numba.product import ProductLoop
 
 __all__ = ["NumbaProvider"]
 
+
+SMALLEST = 4096
+"""Elements of a result. Less takes some microseconds with NumPy, but importing Numba a second."""
 
 CONVOLUTIONS: Sequence[Method] = (DepthwiseLoop(), ProductLoop())
 POINTWISE: Sequence[Method] = (PointwiseLoop(),)
@@ -32,6 +37,8 @@ class NumbaProvider:
         support = static_support(node)
         if not support.ok:
             return support
+        if sum(math.prod(as_ints(value.tensor.dims)) for value in node.results) < SMALLEST:
+            return Support.no("it is too small for a compiled kernel to pay")
         supports = [method.supports(node) for method in self._of(node)]
         if any(support.ok for support in supports):
             return Support.yes()

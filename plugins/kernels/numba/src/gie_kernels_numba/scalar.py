@@ -41,7 +41,7 @@ _TEMPLATES = {
 _CALLS = {"max": ("maximum",), "min": ("minimum",), "tanh": ("exp", "tanh")}
 """The functions of the library that a template calls, if not the one of its own name."""
 
-_COSTLY = {"exp": 12, "tanh": 24, "/": 4, "//": 4, "sqrt": 4, "rsqrt": 8}
+_COSTLY = {"exp": 14, "tanh": 27, "/": 4, "//": 4, "sqrt": 4, "rsqrt": 8}
 """How many simple steps a function is worth."""
 
 

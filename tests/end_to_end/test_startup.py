@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 HEAVY = {"numpy", "scipy", "onnx", "rich", "PIL", "ml_dtypes"}
-FOREIGN = {"onnx", "rich", "click", "PIL"}
+FOREIGN = {"onnx", "numba", "rich", "click", "PIL"}
 BUILDING = {
     *("scipy", "gie_core.builder", "gie_core.cli", "gie_core.testing"),
     *("gie_importer_onnx.importer", "gie_passes_fusion.fuse_pointwise"),

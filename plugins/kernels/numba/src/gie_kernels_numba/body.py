@@ -25,7 +25,7 @@ class Read:
 
     Args:
         value: as the body has it.
-        index: for each dimension, the axis of the result that it runs along, or 1.
+        index: for each dimension, the axis of the result that it runs along, or ``None``.
     """
 
     value: Value

@@ -131,7 +131,7 @@ class _Plan:
                 yield _Use(index, place, writes=True, value=value)
 
     def _copied(self, index: int) -> tuple[Value, ...]:
-        """The value that a copy is of: the one that its node reads there, if a later step runs it."""
+        """The value that a copy is of: what its node reads there, if a later step runs it."""
         copy = self.steps[index]
         user = self.runs.get(copy.node, -1)
         places = self.steps[user].operands if user > index else ()

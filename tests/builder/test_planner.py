@@ -6,9 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gie_core.builder.pipeline import optimize
 from gie_core.builder.planner import plan_graph
-from gie_core.builder.profiles import profile_sizes
 from gie_core.engine.races import find_races
 from gie_core.ir.graph import Graph
 from gie_core.ir.types import Array

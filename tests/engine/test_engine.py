@@ -98,6 +98,7 @@ def test_a_graph_given_to_build_is_not_changed() -> None:
 def test_the_report_tells_what_was_done() -> None:
     stages: list[str] = []
     engine = gie_core.build(graph_of(TWO), host=HOST, progress=stages.append)
+    assert engine.report is not None
     assert stages == ["importing", "optimizing", "choosing kernels"]
     assert (engine.report.nodes_before, engine.report.nodes_after) == (2, 2)
     assert [c.provider for c in engine.report.choices] == ["reference", "reference"]

@@ -203,7 +203,7 @@ def test_files_are_checked_when_they_are_loaded(tmp_path: Path) -> None:
     gie_core.build(parse_graph(TEXT, core_ops())).save(path)
     container = read_container(path)
     [plan] = container.body["plans"]
-    [step] = [each for each in plan["steps"] if each["provider"]]
+    step = next(each for each in plan["steps"] if each["provider"])
     step["candidate"] = "magic"
     write_container(path, container.body, container.sections)
     with pytest.raises(EngineFileError, match=r"a\.gie is damaged: .* no candidate 'magic'"):

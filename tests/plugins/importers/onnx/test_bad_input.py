@@ -326,9 +326,9 @@ def test_an_external_tensor_that_claims_two_gigabytes(tmp_path: Path) -> None:
 def imported_within(seconds: float, text: str) -> Imported:
     """Import a model of opset 17; what the importer gives up to follow is left to run time."""
     model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]>\n{text}')
-    start = time.perf_counter()
+    start = time.process_time()
     imported = load(model)
-    assert time.perf_counter() - start < seconds
+    assert time.process_time() - start < seconds
     return imported
 
 
@@ -390,9 +390,9 @@ def test_many_long_dimensions(operands: str) -> None:
 
 
 def test_many_dimensions_whose_names_become_alike() -> None:
-    symbols, start = Symbols(), time.perf_counter()
+    symbols, start = Symbols(), time.process_time()
     names = [str(symbols.named(chr(0x4E00 + i))) for i in range(20_000)]
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert names[:3] == ["d", "d_1", "d_2"]
     assert len(set(names)) == len(names)
     assert [str(symbols.fresh(hint)) for hint in ("d_1", "d", "e")] == ["d_1_1", "d_20000", "e"]

@@ -1,22 +1,21 @@
-"""From ways to run a graph to the strategy's problem, and from its solution to decisions."""
+"""From ways to run a graph to the strategy's problem."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from gie_core.builder.expand import Piece, materialize
-from gie_core.builder.strategy import AliasGroup, Option, Problem, Reformat, Solution, Stored
+from gie_core.builder.expand import Piece
+from gie_core.builder.slices import Slice, Slices
+from gie_core.builder.strategy import Option, Problem, Reformat, Stored
 from gie_core.builder.ways import Kernel, View, Ways
-from gie_core.engine.assemble import Chosen, Decisions
-from gie_core.engine.views import slice_of, view_layouts
-from gie_core.ir.graph import Node, Value
+from gie_core.engine.views import slices_of, view_layouts
+from gie_core.ir.graph import Value
 from gie_core.ir.specialize import extents, is_static_type
 from gie_core.kernels.format import Format, Layout, row_major
-from gie_core.ops.shape import Concat
 
-__all__ = ["Formulation", "Prices", "decisions_of", "formulate", "key_of"]
+__all__ = ["Formulation", "Join", "Meaning", "Part", "Prices", "formulate", "key_of"]
 
 
 class Prices(Protocol):
@@ -48,22 +47,7 @@ class Prices(Protocol):
 
 
 @dataclass(frozen=True)
-class _Slice:
-    """An operand of a join that may lie in the result.
-
-    Args:
-        layout: of the slice.
-        key: number of the layout that the operand's producer must choose.
-    """
-
-    group: int
-    value: Value
-    layout: Layout
-    key: int
-
-
-@dataclass(frozen=True)
-class _Join:
+class Join:
     """A concatenation in some format, made of slices."""
 
     piece: Piece
@@ -71,15 +55,19 @@ class _Join:
 
 
 @dataclass(frozen=True)
-class _Part:
-    """How one operand of a join gets into its slice: by its producer, or by a copy."""
+class Part:
+    """How one operand of a join gets into its slice.
+
+    Args:
+        copied: how what is copied there lies; ``None`` if its producer writes it there.
+    """
 
     piece: Piece
     index: int
-    placed: bool
+    copied: Layout | None
 
 
-Meaning = Kernel | View | Piece | _Join | _Part
+Meaning = Kernel | View | Piece | Join | Part
 """What an option stands for; a piece by itself is one that a function runs."""
 
 
@@ -90,12 +78,14 @@ class Formulation:
     Attributes:
         problem: for the strategy.
         ways: what it was made of.
+        values: the numbers that they have in it.
         meaning: what each option stands for, by key.
         times: nanoseconds of each option, by key.
     """
 
     problem: Problem
     ways: Ways
+    values: dict[Value, int]
     meaning: dict[str, Meaning] = field(default_factory=dict[str, Meaning])
     times: dict[str, int] = field(default_factory=dict[str, int])
 
@@ -120,16 +110,19 @@ class _Formulator:
         self._prices = prices
         self._values = {value: n for n, value in enumerate(ways.expanded.graph.values())}
         self._nodes = ways.expanded.count
+        # Besides the join itself, each operand that has to get into its slice is a node.
+        self._parts: dict[int, range] = {}
+        for piece in ways.joins:
+            self._parts[piece.covers[0]] = range(
+                self._nodes, self._nodes + len(piece.node.operands)
+            )
+            self._nodes += len(piece.node.operands)
         self._options: list[Option] = []
-        self._groups: list[AliasGroup] = []
-        self._slices: dict[Value, list[_Slice]] = {}
-        self._places: dict[tuple[Piece, int, Format], _Slice] = {}
-        self._found = Formulation(Problem(0, ()), ways)
+        self._slices = Slices(ways)
+        self._found = Formulation(Problem(0, ()), ways, self._values)
 
     def formulation(self, workspace: int | None, budget: float | None) -> Formulation:
         graph = self._ways.expanded.graph
-        for piece, formats in self._ways.joins.items():
-            self._find_slices(piece, formats)
         for piece, formats in self._ways.joins.items():
             self._join(piece, formats)
         for way in self._ways.kernels:
@@ -146,9 +139,9 @@ class _Formulator:
             nodes=self._nodes,
             options=tuple(self._options),
             reformats=tuple(self._reformats()),
-            aliases=tuple(self._groups),
+            aliases=tuple(self._slices.groups),
             given=frozenset(given),
-            wanted=frozenset(w for w in wanted if w is not None),
+            wanted=frozenset(wanted),
             workspace=workspace,
             budget=budget,
             value_names={n: f"%{value.name}" for value, n in self._values.items()},
@@ -173,19 +166,21 @@ class _Formulator:
         if time is None:
             return
         excludes: set[int] = set()
-        variants: list[tuple[_Slice, int]] = []
-        for each in self._touching(way):
-            if not self._takes(way, each):
-                excludes.add(each.group)
-            elif not self._is_plain(each):
-                slower = self._price_in_slice(way, each)
-                excludes.add(each.group)
+        variants: list[tuple[Slice, int, set[int]]] = []
+        for each in self._slices.touched(way):
+            wrong = {group for group, p in each.nested.items() if not p.suits(way, each.value)}
+            suits, is_plain = self._suits(way, each), self._slices.is_plain(each)
+            if suits and is_plain and not wrong:
+                continue  # it may lie there or not
+            excludes.add(each.group)
+            if suits:
+                slower = time if is_plain else self._price_in_slice(way, each)
                 if slower is not None:
-                    variants.append((each, slower))
+                    variants.append((each, slower, wrong))
         key = key_of(way)
         option = Option(
             key=key,
-            covers=frozenset(way.piece.covers),
+            covers=self._covers(way.piece),
             time=self._prices.cost(time, way),
             reads=tuple(dict.fromkeys(reads)),
             writes=tuple(writes),
@@ -194,14 +189,14 @@ class _Formulator:
             excludes=frozenset(excludes),
         )
         self._add(option, way, time)
-        for each, slower in variants:
+        for each, slower, wrong in variants:
             self._add(
                 replace(
                     option,
                     key=f"{key} slice {each.group}",
                     time=self._prices.cost(slower, way),
                     needs=frozenset({each.group}),
-                    excludes=frozenset(excludes - {each.group}),
+                    excludes=frozenset(excludes - {each.group} | wrong),
                 ),
                 way,
                 slower,
@@ -212,10 +207,10 @@ class _Formulator:
         assert operand is not None
         excludes = {
             each.group
-            for each in self._slices.get(operand, ())
-            if not self._is_plain(each) and not _same_view(view, each.layout)
+            for each in self._slices.of(operand)
+            if not all(_same_view(view, p.layout) for p in (each.place, *each.nested.values()))
         }
-        excludes |= {e.group for result in view.piece.results for e in self._slices.get(result, ())}
+        excludes |= {each.group for value in view.piece.results for each in self._slices.of(value)}
         writes = [
             self._stored(value, self._number(value, layout))
             for value, layout in zip(view.piece.results, view.results, strict=True)
@@ -245,119 +240,86 @@ class _Formulator:
 
     # ── Joins ───────────────────────────────────────────────────────────────────────
 
-    def _find_slices(self, piece: Piece, formats: Sequence[Format]) -> None:
-        (result,), op = piece.results, piece.node.op
-        assert isinstance(op, Concat)
-        axis, start = op.axis % result.tensor.rank, 0
-        makers = {value for way in self._ways.kernels for value in way.piece.results}
-        makers |= {value for join in self._ways.joins for value in join.results}
-        for index, operand in enumerate(piece.node.operands):
-            assert operand is not None
-            extent = extents(operand)[axis]
-            again = operand in piece.node.operands[:index]
-            for format_ in formats if operand in makers and not again else ():
-                whole = format_.layout(extents(result))
-                _, layout = slice_of(whole, axis, start, extent)
-                key = self._find(operand, format_.layout(extents(operand)))
-                if key is None:
-                    continue
-                group = AliasGroup(len(self._groups), f"{index} of %{result.name} as {format_}")
-                self._groups.append(group)
-                found = _Slice(group.number, operand, layout, key)
-                self._slices.setdefault(operand, []).append(found)
-                self._places[piece, index, format_] = found
-            start += extent
-
     def _join(self, piece: Piece, formats: Sequence[Format]) -> None:
         """One node for the join itself, and one for each operand that gets there somehow."""
         (result,) = piece.results
-        for format_ in formats:
-            layout = format_.layout(extents(result))
-            number = self._number(result, layout)
-            wrong = {
-                s.group for (p, _, f), s in self._places.items() if p is piece and f != format_
-            }
-            wrong |= {s.group for s in self._slices.get(result, ()) if s.key != number}
+        groups = {format_: self._slices.formats[piece, format_] for format_ in formats}
+        for format_, group in groups.items():
+            number = self._number(result, format_.layout(extents(result)))
+            wrong = {other for other in groups.values() if other != group}
+            wrong |= {each.group for each in self._slices.of(result) if each.key != number}
             self._add(
                 Option(
                     key=f"{_place(piece)} join {number}",
                     covers=frozenset(piece.covers),
                     time=0,
                     writes=(self._stored(result, number),),
+                    needs=frozenset({group}),
                     excludes=frozenset(wrong),
                 ),
-                _Join(piece, format_),
+                Join(piece, format_),
             )
-        for index, operand in enumerate(piece.node.operands):
-            assert operand is not None
-            self._part(piece, index, operand, formats)
+        for index in range(len(piece.node.operands)):
+            for format_ in formats:
+                self._part(piece, index, format_)
 
-    def _part(self, piece: Piece, index: int, operand: Value, formats: Sequence[Format]) -> None:
-        node = self._nodes
-        self._nodes += 1
-        mine = {
-            f: self._places[piece, index, f] for f in formats if (piece, index, f) in self._places
-        }
-        everybody = {s.group for s in self._slices.get(operand, ())}
-        for format_, found in mine.items():
+    def _part(self, piece: Piece, index: int, format_: Format) -> None:
+        """How an operand gets into its slice of a join in some format."""
+        operand = piece.node.operands[index]
+        assert operand is not None
+        join, own = self._slices.formats[piece, format_], self._slices.at(piece, index, format_)
+        key, covers = (
+            f"{_place(piece)} part {index}",
+            frozenset({self._parts[piece.covers[0]][index]}),
+        )
+        if own is not None:
+            others = {each.group for each in self._slices.of(operand)} - {own.group}
             self._add(
                 Option(
-                    key=f"{_place(piece)} part {index} placed {format_}",
-                    covers=frozenset({node}),
+                    key=f"{key} placed {format_}",
+                    covers=covers,
                     time=0,
-                    reads=(self._stored(operand, found.key),),
-                    needs=frozenset({found.group}),
-                    excludes=frozenset(everybody - {found.group}),
+                    reads=(self._stored(operand, own.key),),
+                    needs=frozenset({own.group, join}),
+                    excludes=frozenset(others),
                 ),
-                _Part(piece, index, True),
+                Part(piece, index, None),
             )
-        target = formats[0].layout(extents(operand))
+        whole = format_.layout(extents(piece.results[0]))
+        _, target = slices_of(piece.node, whole)[index]
         for number, layout in enumerate(self._ways.layouts[operand]):
             self._add(
                 Option(
-                    key=f"{_place(piece)} part {index} copied {number}",
-                    covers=frozenset({node}),
+                    key=f"{key} copied {number} {format_}",
+                    covers=covers,
                     time=self._prices.copy(operand, layout, target),
                     reads=(self._stored(operand, number),),
-                    excludes=frozenset(s.group for s in mine.values()),
+                    error=self._prices.copy_error(operand, layout, target),
+                    needs=frozenset({join}),
+                    excludes=frozenset() if own is None else frozenset({own.group}),
                 ),
-                _Part(piece, index, False),
+                Part(piece, index, layout),
             )
 
-    def _touching(self, way: Kernel) -> list[_Slice]:
-        node = way.piece.node
-        values = dict.fromkeys(v for v in (*node.operands, *way.piece.results) if v is not None)
-        return [each for value in values for each in self._slices.get(value, ())]
+    def _covers(self, piece: Piece) -> frozenset[int]:
+        """What a kernel spares, the parts of joins included."""
+        parts = (part for number in piece.covers for part in self._parts.get(number, ()))
+        return frozenset((*piece.covers, *parts))
 
-    def _takes(self, way: Kernel, each: _Slice) -> bool:
+    def _suits(self, way: Kernel, each: Slice) -> bool:
         """Whether a kernel works if a value of it lies in a slice."""
-        if each.value in way.piece.results:
-            index = way.piece.results.index(each.value)
-            return self._number(
-                each.value, way.results[index]
-            ) == each.key and way.candidate.results[index].accepts(each.layout)
-        places = zip(way.piece.node.operands, way.candidate.operands, way.operands, strict=True)
-        return all(
-            format_ is None
-            or layout is None
-            or self._number(each.value, layout) != each.key
-            or format_.accepts(each.layout)
-            for value, format_, layout in places
-            if value is each.value
-        )
+        for value, layout in zip(way.piece.results, way.results, strict=True):
+            if value is each.value and self._number(value, layout) != each.key:
+                return False
+        return each.place.suits(way, each.value)
 
-    def _is_plain(self, each: _Slice) -> bool:
-        """Whether the slice is as dense as a tensor of its own."""
-        own = self._ways.layouts[each.value][each.key]
-        return own.canonical() == each.layout.canonical()
-
-    def _price_in_slice(self, way: Kernel, each: _Slice) -> int | None:
+    def _price_in_slice(self, way: Kernel, each: Slice) -> int | None:
         operands = [
-            each.layout if v is each.value and layout is not None else layout
+            each.place.layout if v is each.value and layout is not None else layout
             for v, layout in zip(way.piece.node.operands, way.operands, strict=True)
         ]
         results = [
-            each.layout if v is each.value else layout
+            each.place.layout if v is each.value else layout
             for v, layout in zip(way.piece.results, way.results, strict=True)
         ]
         return self._prices.kernel(way, operands, results)
@@ -381,73 +343,24 @@ class _Formulator:
                         )
         return found
 
-    def _wanted(self, value: Value) -> Stored | None:
-        number = self._find(value, row_major(value.tensor).layout(extents(value)))
-        return None if number is None else self._stored(value, number)
+    def _wanted(self, value: Value) -> Stored:
+        return self._stored(
+            value, self._number(value, row_major(value.tensor).layout(extents(value)))
+        )
 
     def _stored(self, value: Value, number: int) -> Stored:
         return self._values[value], number
 
     def _number(self, value: Value, layout: Layout) -> int:
-        found = self._find(value, layout)
+        found = self._ways.number(value, layout)
         if found is None:
             raise KeyError(f"%{value.name} never lies as {layout}")
         return found
-
-    def _find(self, value: Value, layout: Layout) -> int | None:
-        wanted = layout.canonical()
-        for number, known in enumerate(self._ways.layouts[value]):
-            if known.canonical() == wanted:
-                return number
-        return None
 
     def _add(self, option: Option, meaning: Meaning, nanoseconds: int = 0) -> None:
         self._options.append(option)
         self._found.meaning[option.key] = meaning
         self._found.times[option.key] = nanoseconds
-
-
-def decisions_of(
-    formulation: Formulation, solution: Solution
-) -> tuple[Decisions, Mapping[Node, str]]:
-    """What a solution decides.
-
-    Returns:
-        The decisions on a graph of its own, and the key of the option behind each node.
-    """
-    meanings = [(key, formulation.meaning[key]) for key in solution.options]
-    chosen_pieces: dict[Piece, str] = {}
-    for key, meaning in meanings:
-        if isinstance(meaning, Piece):
-            chosen_pieces[meaning] = key
-        elif not isinstance(meaning, _Part):
-            chosen_pieces[meaning.piece] = key
-    graph, nodes, _ = materialize(formulation.ways.expanded, chosen_pieces)
-    chosen: dict[Node, Chosen] = {}
-    views: set[Node] = set()
-    joins: dict[Node, tuple[Format, set[int]]] = {}
-    times: dict[Node, int] = {}
-    for key, meaning in meanings:
-        if isinstance(meaning, Kernel):
-            node = nodes[meaning.piece]
-            chosen[node] = Chosen(meaning.owner.name, meaning.candidate)
-            times[node] = formulation.times[key]
-        elif isinstance(meaning, View):
-            views.add(nodes[meaning.piece])
-        elif isinstance(meaning, _Join):
-            joins[nodes[meaning.piece]] = (meaning.format, set())
-        elif isinstance(meaning, Piece):
-            chosen[nodes[meaning]] = Chosen(formulation.ways.functions[meaning], None)
-    for _, meaning in meanings:
-        if isinstance(meaning, _Part) and meaning.placed and nodes[meaning.piece] in joins:
-            joins[nodes[meaning.piece]][1].add(meaning.index)
-    order = {node: index for index, node in enumerate(graph.nodes)}
-    frozen = {
-        node: (joins[node][0], frozenset(joins[node][1]))
-        for node in sorted(joins, key=lambda node: order[node])
-    }
-    keys = {nodes[piece]: key for piece, key in chosen_pieces.items()}
-    return Decisions(graph, chosen, frozenset(views), frozen, times), keys
 
 
 def key_of(way: Kernel) -> str:

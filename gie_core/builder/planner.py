@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gie_core.builder.accuracy import Accuracy, BudgetedPrices, ErrorModel, calibration_inputs
+from gie_core.builder.decide import decisions_of
 from gie_core.builder.expand import Piece, expand
-from gie_core.builder.formulate import Formulation, decisions_of, formulate, key_of
+from gie_core.builder.formulate import Formulation, formulate, key_of
 from gie_core.builder.pins import pinned
 from gie_core.builder.prices import JobList, ModelPrices, SoundPrices, TimedPrices, Timings
 from gie_core.builder.report import (

@@ -84,6 +84,12 @@ class Ways:
         default_factory=dict[Piece, tuple[Rejection, ...]]
     )
 
+    def number(self, value: Value, layout: Layout) -> int | None:
+        """Which of its layouts a value has if it lies so; ``None`` if it never does."""
+        wanted = layout.canonical()
+        known = (each.canonical() for each in self.layouts[value])
+        return next((number for number, each in enumerate(known) if each == wanted), None)
+
 
 def find_ways(
     expanded: Expanded,
@@ -121,7 +127,8 @@ class _Finder:
         self._offered: dict[Piece, list[tuple[NamedProvider, Candidate]]] = {}
 
     def ways(self) -> Ways:
-        for value in self._ways.expanded.graph.inputs:
+        graph = self._ways.expanded.graph
+        for value in graph.inputs:
             if is_static_type(value.type):
                 self._may_lie(value, row_major(value.tensor).layout(extents(value)))
         # The layouts in which values are made come first, then those in which they are read.
@@ -130,6 +137,9 @@ class _Finder:
         for piece, offered in self._offered.items():
             for _, candidate in offered:
                 self._demand(piece, candidate)
+        for value in graph.outputs:  # as callers get them
+            if is_static_type(value.type) and value.data is None:
+                self._may_lie(value, row_major(value.tensor).layout(extents(value)))
         for piece, offered in self._offered.items():
             for owner, candidate in offered:
                 self._combine(piece, owner, candidate)
@@ -320,7 +330,16 @@ def _misfit(node: Node, candidate: Candidate) -> str:
     for value, format_ in _formats(node, candidate):
         if value.tensor.rank != len(format_.order):
             return f"its format {format_} does not fit %{value.name}"
+        if value.data is not None and not _accepts_constant(format_, value):
+            return f"the constant %{value.name} lies row-major, not as {format_}; prepack it"
     return ""
+
+
+def _accepts_constant(format_: Format, value: Value) -> bool:
+    """Whether a kernel that does not have a constant packed can read it, at whatever address."""
+    own = value.tensor.dtype.numpy.itemsize
+    natural = row_major(value.tensor).layout(extents(value))
+    return format_.alignment <= own and format_.accepts(natural)
 
 
 def _fits(candidate: Candidate, operands: Sequence[Layout | None]) -> bool:

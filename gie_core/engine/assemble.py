@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from gie_core.engine.plan import Kind, Place, Plan, Region, Slot, Step, Storage
 from gie_core.engine.schedule import assign_streams
 from gie_core.engine.storage import place
-from gie_core.engine.views import slice_of, view_layouts
+from gie_core.engine.views import slices_of, view_layouts
 from gie_core.errors import GieError
 from gie_core.ir.graph import Graph, Node, Value
 from gie_core.ir.specialize import extents, is_static_type
@@ -22,7 +22,6 @@ from gie_core.kernels.candidate import Candidate
 from gie_core.kernels.format import Format, Layout, row_major
 from gie_core.ops.identity import Identity
 from gie_core.ops.run import ExecutionError
-from gie_core.ops.shape import Concat
 
 __all__ = ["Chosen", "Decisions", "assemble"]
 
@@ -46,6 +45,8 @@ class Decisions:
         views: the nodes whose results are views of their first operand.
         joins: the concatenations that are made of slices: the format of the result, and the
             operands that their producers write into it. The others are copied there.
+        copies: for the operands of a node, how the copies lie that it reads; ``None`` where it
+            reads the value itself, wherever that is.
         nanoseconds: what each node is expected to take, for the schedule.
         streams: on how many streams to run.
     """
@@ -55,6 +56,9 @@ class Decisions:
     views: frozenset[Node] = frozenset()
     joins: Mapping[Node, tuple[Format, frozenset[int]]] = field(
         default_factory=dict[Node, tuple[Format, frozenset[int]]]
+    )
+    copies: Mapping[Node, tuple[Layout | None, ...]] = field(
+        default_factory=dict[Node, tuple[Layout | None, ...]]
     )
     nanoseconds: Mapping[Node, int] = field(default_factory=dict[Node, int])
     streams: int = 1
@@ -143,8 +147,8 @@ class _Assembler:
 
     def _kernel(self, node: Node, provider: str, candidate: Candidate) -> None:
         operands = tuple(
-            None if value is None or format_ is None else self._read(node, value, format_)
-            for value, format_ in zip(node.operands, candidate.operands, strict=True)
+            None if format_ is None else self._read(node, index, format_)
+            for index, format_ in enumerate(candidate.operands)
         )
         results: list[Region] = []
         for index in range(len(node.results)):
@@ -179,10 +183,10 @@ class _Assembler:
         value = node.operands[0]
         if value is None:
             return False
-        home = self._home(value)
+        home = self._source(node, 0)
         layouts = view_layouts(node, home.layout) if isinstance(home, Region) else None
         if layouts is None:  # what is no view as it lies is one of a copy in the operand's order
-            home = self._read(node, value, row_major(value.tensor))
+            home = self._read(node, 0, row_major(value.tensor))
             layouts = view_layouts(node, home.layout)
         if layouts is None:
             return False
@@ -223,9 +227,10 @@ class _Assembler:
     def _join(self, node: Node) -> None:
         region = self._reserved[node.result]
         self._settle(node.result, region)
-        for operand, part in zip(node.operands, _slices(node, region), strict=True):
+        for index, part in enumerate(_slices(node, region)):
+            operand = node.operands[index]
             if operand is not None and self._reserved.get(operand) != part:
-                self._copy(node, self._home(operand), part)
+                self._copy(node, self._source(node, index), part)
 
     # ── Values ──────────────────────────────────────────────────────────────────────
 
@@ -257,16 +262,35 @@ class _Assembler:
         self._storages.append(Storage(Kind.CONSTANT, layout.span[1], number))
         return Region(len(self._storages) - 1, 0, layout)
 
-    def _read(self, node: Node, value: Value, format_: Format) -> Region:
-        """Where a kernel finds a value in its format; a copy is made once for all that need it."""
-        home = self._home(value)
-        if isinstance(home, Region) and format_.accepts(home.layout, home.offset):
-            return home
-        layout = format_.layout(extents(value))
-        if (value, layout) not in self._copies:
-            region = self._copies[value, layout] = self._region(layout, Kind.ARENA)
-            self._copy(node, home, region)
-        return self._copies[value, layout]
+    def _source(self, node: Node, index: int) -> Place:
+        """Where a node reads an operand: where it lies, or in the copy that was decided on."""
+        value = node.operands[index]
+        assert value is not None
+        copies = self._decisions.copies.get(node)
+        layout = None if copies is None else copies[index]
+        return self._home(value) if layout is None else self._copied(node, value, layout)
+
+    def _read(self, node: Node, index: int, format_: Format) -> Region:
+        """Where a kernel finds an operand in its format.
+
+        Nobody decided on copies at sizes that were not planned for, for views at addresses that
+        are not aligned as a kernel wants, and for what lies in slots.
+        """
+        value, source = node.operands[index], self._source(node, index)
+        assert value is not None
+        if isinstance(source, Region) and format_.accepts(source.layout, source.offset):
+            return source
+        plain = row_major(value.tensor).layout(extents(value))
+        is_boxed = isinstance(source, Slot) and format_.accepts(plain)
+        return self._copied(node, value, plain if is_boxed else format_.layout(extents(value)))
+
+    def _copied(self, node: Node, value: Value, layout: Layout) -> Region:
+        """A copy of a value that lies so; made once for all that need it."""
+        key = (value, layout.canonical())
+        if key not in self._copies:
+            self._copies[key] = self._region(layout, Kind.ARENA)
+            self._copy(node, self._home(value), self._copies[key])
+        return self._copies[key]
 
     def _written(
         self,
@@ -398,18 +422,10 @@ class _Assembler:
 
 def _slices(node: Node, region: Region) -> list[Region]:
     """The part of a concatenation's result that each operand fills."""
-    op = node.op
-    assert isinstance(op, Concat)
-    axis = op.axis % len(region.layout.shape)
-    found: list[Region] = []
-    start = 0
-    for operand in node.operands:
-        assert operand is not None
-        extent = extents(operand)[axis]
-        offset, layout = slice_of(region.layout, axis, start, extent)
-        found.append(Region(region.storage, region.offset + offset, layout))
-        start += extent
-    return found
+    return [
+        Region(region.storage, region.offset + offset, layout)
+        for offset, layout in slices_of(node, region.layout)
+    ]
 
 
 def row_major_layout(layout: Layout) -> Layout:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from gie_core.ir.graph import Node
+from gie_core.ir.specialize import extents
 from gie_core.ir.types import Array
 from gie_core.kernels.format import Layout
 from gie_core.ops.run import ExecutionError, compute_node
+from gie_core.ops.shape import Concat
 
-__all__ = ["VIEW_OPS", "slice_of", "view_layouts"]
+__all__ = ["VIEW_OPS", "slices_of", "view_layouts"]
 
 VIEW_OPS = frozenset({"dropout", "expand", "identity", "reshape", "slice", "split", "transpose"})
 """Ops that may only move elements of their first operand."""
@@ -49,10 +51,28 @@ def view_layouts(node: Node, layout: Layout) -> tuple[tuple[int, Layout], ...] |
     return tuple(found)
 
 
-def slice_of(layout: Layout, axis: int, start: int, extent: int) -> tuple[int, Layout]:
-    """A part of a tensor along one axis: its distance in bytes, and its layout."""
-    shape = (*layout.shape[:axis], extent, *layout.shape[axis + 1 :])
-    return start * layout.strides[axis], Layout(layout.dtype, shape, layout.strides)
+def slices_of(node: Node, layout: Layout) -> list[tuple[int, Layout]]:
+    """How the operands of a concatenation lie in its result.
+
+    Args:
+        node: a static ``concat``.
+        layout: of its result.
+
+    Returns:
+        For each operand: bytes from the result's element (0, …, 0) to the operand's, and the
+        layout.
+    """
+    op = node.op
+    assert isinstance(op, Concat)
+    axis = op.axis % len(layout.shape)
+    found: list[tuple[int, Layout]] = []
+    start = 0
+    for operand in node.operands:
+        assert operand is not None
+        part = Layout(layout.dtype, extents(operand), layout.strides)
+        found.append((start * layout.strides[axis], part))
+        start += part.shape[axis]
+    return found
 
 
 def _address(array: Array) -> int:

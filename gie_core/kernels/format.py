@@ -45,7 +45,8 @@ class Format:
             (0, 2, 3, 1) NHWC. The logical order of the axes never changes.
         strides: how free the strides are.
         alignment: bytes that the address, and every stride but that of the fastest axis, is
-            a multiple of.
+            a multiple of. Arrays that a caller binds are aligned as their elements need it, and
+            no more.
     """
 
     dtype: DType

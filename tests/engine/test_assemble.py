@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gie_core.builder.decide import decisions_of
 from gie_core.builder.expand import expand
-from gie_core.builder.formulate import decisions_of, formulate
+from gie_core.builder.formulate import formulate
 from gie_core.builder.prices import ModelPrices
 from gie_core.builder.strategy import solve
 from gie_core.builder.ways import find_ways
@@ -67,7 +68,11 @@ def test_any_number_of_streams_gives_the_same(graph: Graph, streams: int, seed: 
     for _ in range(3):
         given = random_inputs(graph, rng, sizes)
         for one, other in zip(context.run(given), run_graph(graph, given), strict=True):
-            np.testing.assert_array_equal(one, other)
+            if one.dtype.kind in "fc":  # NumPy adds in an order that depends on the memory
+                tolerance = 64 * np.finfo(one.dtype).eps
+                np.testing.assert_allclose(one, other, tolerance, tolerance)
+            else:
+                np.testing.assert_array_equal(one, other)
 
 
 BRANCHES = """graph g {

@@ -14,7 +14,7 @@ from gie_core.ir.op import OpError
 from gie_core.ir.types import DType, TensorType
 from gie_core.ir.verify import verify
 from gie_core.testing.inputs import random_inputs
-from gie_core.testing.steps import STEPS, Choices
+from gie_core.testing.steps import STEPS, Choices, Step
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -35,7 +35,11 @@ SHAPES: tuple[tuple[int | str, ...], ...] = (
 
 
 def random_graphs(
-    max_nodes: int = 12, dtypes: Sequence[DType] = (DType.F64, DType.I32, DType.BOOL)
+    max_nodes: int = 12,
+    dtypes: Sequence[DType] = (DType.F64, DType.I32, DType.BOOL),
+    *,
+    steps: Sequence[Step] = STEPS,
+    shapes: Sequence[tuple[int | str, ...]] = SHAPES,
 ) -> SearchStrategy[Graph]:
     """Valid graphs over a mix of the core's ops.
 
@@ -45,15 +49,17 @@ def random_graphs(
     Args:
         max_nodes: how many steps append nodes.
         dtypes: of the inputs; the first one is always among them.
+        steps: what appends nodes; one that is listed twice does so twice as often.
+        shapes: of the inputs; texts are symbols.
     """
     from hypothesis import strategies as st
 
     @st.composite
     def build(draw: Callable[[Any], Any]) -> Graph:
         choose = _Drawn(draw)
-        graph = _with_inputs(choose, dtypes)
+        graph = _with_inputs(choose, dtypes, shapes)
         for _ in range(choose.integer(1, max_nodes)):
-            _step(graph, choose)
+            _step(graph, choose, steps)
         graph.set_outputs(_outputs(graph, choose))
         verify(graph)
         return graph
@@ -83,10 +89,12 @@ class _Drawn:
         return self._rng
 
 
-def _with_inputs(choose: Choices, dtypes: Sequence[DType]) -> Graph:
+def _with_inputs(
+    choose: Choices, dtypes: Sequence[DType], shapes: Sequence[tuple[int | str, ...]]
+) -> Graph:
     graph = Graph("random")
     for index, dtype in enumerate([*dtypes[:1], *dtypes[: choose.integer(0, len(dtypes))]]):
-        shape: tuple[int | str, ...] = () if dtype is DType.BOOL else choose.pick(SHAPES)
+        shape: tuple[int | str, ...] = () if dtype is DType.BOOL else choose.pick(shapes)
         dims = tuple(symbol(d) if isinstance(d, str) else d for d in shape)
         graph.add_input(f"x{index}", TensorType(dtype, dims))
     return graph
@@ -99,11 +107,11 @@ def _outputs(graph: Graph, choose: Choices) -> list[Value]:
     return list(dict.fromkeys([*unread, *([choose.pick(results)] * choose.integer(0, 1))]))
 
 
-def _step(graph: Graph, choose: Choices) -> None:
+def _step(graph: Graph, choose: Choices, steps: Sequence[Step]) -> None:
     """Append what a step makes, unless it finds no operands or a result is unwanted."""
     known = set(graph.nodes)
     with contextlib.suppress(OpError):  # what a sequence made before it got stuck stays
-        choose.pick(STEPS)(graph, choose)
+        choose.pick(steps)(graph, choose)
     made = [node for node in graph.nodes if node not in known]
     if any(_is_unwanted(result) for node in made for result in node.results):
         for node in reversed(made):

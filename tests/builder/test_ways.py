@@ -212,6 +212,19 @@ def test_narrow_storage_is_for_those_who_ask(candidate: Candidate) -> None:
         assert [way.owner.name for way in ways.kernels] == [owner]
 
 
+def test_constants_are_read_as_they_lie() -> None:
+    graph = parse_graph(
+        "graph g { input %x: f32[2, 2] const %c: f32[2, 2] = [1, 2, 3, 4] "
+        "%y = add(%x, %c) return %y }",
+        core_ops(),
+    )
+    rows, columns = Format(DType.F32, (0, 1)), Format(DType.F32, (1, 0))
+    odd = Offering("add", Candidate("c", (rows, columns), (rows,)))
+    ways = ways_of(graph, NamedProvider("odd", odd), PROVIDERS[-1])
+    [[rejection]] = ways.rejections.values()
+    assert rejection.reason == f"the constant %c lies row-major, not as {columns}; prepack it"
+
+
 def test_concatenations_are_joins_of_what_is_made_for_them() -> None:
     graph = parse_graph(
         "graph g { input %x: f32[1, 2, 4, 4] %a = relu(%x) %b = exp(%x) "

@@ -10,7 +10,7 @@ from gie_core.ir.graph import Graph
 from gie_core.testing.steps import elementwise, layers, moving
 from gie_core.testing.steps.choices import Choices, Step
 
-__all__ = ["STEPS", "Choices", "Step"]
+__all__ = ["NETWORK_STEPS", "STEPS", "Choices", "Step"]
 
 
 def _sequence(*steps: Step) -> Step:
@@ -65,3 +65,25 @@ STEPS: tuple[Step, ...] = (
     _sequence(moving.transpose, moving.split, elementwise.with_constant),
 )
 """All steps; one that finds nothing to work on raises ``OpError``."""
+
+NETWORK_STEPS: tuple[Step, ...] = (
+    layers.pool,
+    layers.linear,
+    layers.reduce,
+    layers.softmax,
+    elementwise.unary,
+    elementwise.binary,
+    elementwise.with_constant,
+    moving.reshape,
+    moving.transpose,
+    moving.slice_,
+    moving.pad,
+    *[moving.concat] * 3,
+    *[layers.conv] * 2,
+    *[_sequence(layers.conv, layers.conv, elementwise.binary, elementwise.unary)] * 2,
+    _sequence(layers.conv, layers.batch_norm, elementwise.unary),
+    _sequence(layers.conv, elementwise.with_constant, layers.conv, moving.concat),
+    _sequence(moving.split, elementwise.unary, moving.concat, moving.concat),
+    _sequence(moving.transpose, elementwise.unary, moving.transpose),
+)
+"""Steps of convolutional networks: layers, branches that meet again, moves between them."""

@@ -2,6 +2,10 @@
 
 A concatenation that is a *join* is no kernel: each of its operands is written into its slice of
 the result by whoever makes it, or copied there. A join's result may be a slice of another one's.
+
+Of several joins only the last one that reads a value can be where it lies. The others copy it
+whichever that is, so that there is little to win; in a network where every layer reads all those
+before it, weighing all joins takes the strategy a hundred times as long.
 """
 
 from __future__ import annotations
@@ -85,6 +89,7 @@ class Slices:
         self._ways = ways
         self._makers = {value for way in ways.kernels for value in way.piece.results}
         self._makers |= {value for join in ways.joins for value in join.results}
+        self._hosts = {v: join for join in ways.joins for v in join.node.operands}
         self._of: dict[Value, list[Slice]] = {}
         self._at: dict[tuple[Piece, int, Format], Slice] = {}
         self.groups: list[AliasGroup] = []
@@ -127,9 +132,10 @@ class Slices:
         for index, (offset, layout) in enumerate(slices_of(piece.node, whole)):
             operand = piece.node.operands[index]
             assert operand is not None
-            again = operand in piece.node.operands[:index]
+            if operand not in self._makers or operand in piece.node.operands[:index]:
+                continue
             key = self._ways.number(operand, format_.layout(extents(operand)))
-            if key is None or again or operand not in self._makers:
+            if key is None or piece is not self._hosts[operand]:
                 continue
             group = self._group(f"{index} of %{piece.results[0].name} {format_}")
             found = Slice(group, piece, index, format_, key, Place(layout, offset))

@@ -87,6 +87,7 @@ class ErrorModel:
         self._inputs = inputs
         self._values = reference_values(self._graph, inputs, self._compute)
         self._measured = self._amplifications()
+        self._stored: dict[tuple[Value, DType], float] = {}
 
     @property
     def outputs(self) -> list[Any]:
@@ -99,7 +100,10 @@ class ErrorModel:
 
     def storage_error(self, value: Value, dtype: DType) -> float:
         """The relative error of storing a value in a type; infinite if it overflows."""
-        return storage_error(self._values[self._flat[value]], dtype)
+        flat = self._flat[value]
+        if (flat, dtype) not in self._stored:
+            self._stored[flat, dtype] = storage_error(self._values[flat], dtype)
+        return self._stored[flat, dtype]
 
     def error_of(self, plan: Plan, providers: Sequence[NamedProvider]) -> float:
         """The relative error of a plan's outputs, the largest of all."""
@@ -147,8 +151,8 @@ class BudgetedPrices(TimedPrices):
     def cost(self, nanoseconds: int, way: Kernel) -> int:
         if not self._memory:
             return nanoseconds
-        results = sum(_bytes(layout) for layout in way.results)
-        return _as_price(results + self._packed_bytes(way), nanoseconds)
+        held = sum(_bytes(layout) for layout in way.results)
+        return _as_price(held + self._packed_bytes(way), nanoseconds)
 
     def copy(self, value: Value, source: Layout, target: Layout) -> int:
         time = super().copy(value, source, target)
@@ -158,8 +162,8 @@ class BudgetedPrices(TimedPrices):
         error = self.timing(way).error or 0.0
         total = 0.0
         for value, layout in zip(way.piece.results, way.results, strict=True):
-            if not _is_float(value):
-                continue
+            if not _is_float(value) or value.tensor.dtype.bits < 32:
+                continue  # what the model itself rounds to 16 bits is no loss of ours
             if layout.dtype is not value.tensor.dtype:
                 error = max(error, self._errors.storage_error(value, layout.dtype))
             total += variance(self._errors.amplification(value), error)

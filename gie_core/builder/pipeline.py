@@ -97,7 +97,7 @@ def build(
         max_error: relative error, in the Frobenius norm, that reduced precision may bring into
             each output. The engine is measured, and planned again until it keeps to it.
         calibration: inputs by name to measure errors with; made-up ones serve without.
-        prefer: what to save: time, or bytes of weights and values.
+        prefer: what to save: time, or bytes of weights and values. "memory" needs timing too.
         workspace: bytes of scratch memory that a kernel may need.
         timing: time the candidates of every node and the best plans as a whole; otherwise the
             cost model decides. ``TunerOptions`` say how long that may take.
@@ -127,9 +127,10 @@ def build(
         report.passes = optimize(graph, host, observe)
     progress("choosing kernels")
     accuracy = Accuracy(storage_types(precision), max_error, calibration, prefer == "memory")
-    if accuracy.storage and calibration is None:
+    measured = bool(accuracy.storage) or accuracy.memory
+    if measured and calibration is None:
         report.notes.append("no calibration data is given: errors are measured on made-up inputs")
-    timing = timing or bool(accuracy.storage)
+    timing = timing or measured
     providers = kernel_providers(host, goal)
     check_runnable(graph, goal, providers)
     plans: list[Plan] = []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -43,6 +44,10 @@ STREAMS = 2
 """Streams that the best solution is tried on, too."""
 TIGHTENINGS, TIGHTER = 8, 0.7
 """How often the error budget is tightened, and how much below what would just do."""
+BUDGETS = tuple(m * 10.0**-k for k in range(1, 8) for m in (1, 0.5, 0.2))
+"""The error budgets at which the smallest plan is looked for, besides the limit."""
+ROUNDING = 1e-6
+"""An error that computing in f32 brings, so that with less nothing is stored narrower."""
 GAIN = 0.95
 """Part of the serial time that a plan on several streams must promise to stay below."""
 
@@ -102,7 +107,7 @@ def plan_graph(
         record = _record(rival.plan, rival.decisions)
         return Planned(rival.plan, record, _choices(formulation, rival, ModelPrices(target)))
     timings = _measured(ways, target, clocks.kernels, workspace)
-    if accuracy.storage:
+    if accuracy.storage or accuracy.memory:
         return _within_budget(ways, timings, accuracy, clocks, providers, target, workspace, sizes)
     prices = TimedPrices(target, timings)
     formulation = formulate(ways, prices, workspace)
@@ -113,6 +118,7 @@ def plan_graph(
     if steady.options not in [solution.options for solution in solutions]:
         solutions.append(steady)
     rivals = [_Rival.of(formulation, solution, providers, sizes) for solution in solutions]
+    rivals += rivals[0].on_streams(providers)
     return _fastest(formulation, rivals, prices, clocks, providers)
 
 
@@ -124,8 +130,6 @@ def _fastest(
     providers: Sequence[NamedProvider],
 ) -> Planned:
     """The plan that takes the least time as a whole."""
-    parallel = rivals[0].on_streams(providers)
-    rivals = [*rivals, *([parallel] if parallel else [])]
     times = clocks.plans.times([rival.plan for rival in rivals], providers)
     best = min(range(len(rivals)), key=lambda n: times[n])
     record = replace(
@@ -146,33 +150,78 @@ def _within_budget(
     workspace: int | None,
     sizes: Mapping[str, int],
 ) -> Planned:
-    """The best plan whose measured error is within the budget.
-
-    The strategy keeps a budget of predicted errors; if the error of the whole, as measured, is
-    larger than allowed, that budget is tightened and the strategy asked again.
-    """
+    """The best plan whose measured error is within the budget."""
     inputs = _calibration(ways.expanded.graph, accuracy)
     errors = ErrorModel(ways.expanded, inputs, providers, target)
     prices = BudgetedPrices(target, timings, errors, providers, accuracy.memory)
-    budget, worst = accuracy.max_error, 0.0
-    for _ in range(TIGHTENINGS):
+
+    def at(budget: float) -> tuple[Formulation, _Rival]:
         formulation = formulate(ways, prices, workspace, budget)
-        rivals: list[_Rival] = []
-        for solution in solve(formulation.problem):
-            rival = _Rival.of(formulation, solution, providers, sizes)
-            error = errors.error_of(rival.plan, providers)
-            if error <= accuracy.max_error:
-                rivals.append(replace(rival, error=error))
-            worst = max(worst, error)
-        if rivals:
-            planned = _fastest(formulation, rivals, prices, clocks, providers)
-            error = errors.error_of(planned.plan, providers)
-            record = replace(planned.record, error=error, budget=accuracy.max_error)
-            return replace(planned, record=record)
-        budget *= TIGHTER * accuracy.max_error / worst
-    raise StrategyError(
-        f"no choice of kernels keeps the error within {accuracy.max_error:g}; the best one "
-        f"found has {worst:.2g}: allow more, or fewer precisions"
+        (solution,) = solve(formulation.problem)
+        rival = _Rival.of(formulation, solution, providers, sizes)
+        return formulation, replace(rival, error=errors.error_of(rival.plan, providers))
+
+    if accuracy.memory:
+        formulation, rival = _smallest(at, accuracy.max_error)
+        rivals = [rival]
+    else:
+        formulation, rival = _tightened(at, accuracy.max_error)
+        rivals = [rival, *rival.on_streams(providers)]
+    planned = _fastest(formulation, rivals, prices, clocks, providers)
+    record = replace(planned.record, error=rival.error, budget=accuracy.max_error)
+    return replace(planned, record=record)
+
+
+AtBudget = Callable[[float], tuple[Formulation, "_Rival"]]
+"""The strategy's best plan by the errors that it predicts, with its measured error."""
+
+
+def _tightened(at: AtBudget, limit: float) -> tuple[Formulation, _Rival]:
+    """The first plan that keeps the limit. If the error of the whole, as measured, is larger than
+    allowed, the budget of predicted errors is tightened and the strategy asked again.
+    """
+    budget, worst = limit, 0.0
+    for _ in range(TIGHTENINGS):
+        formulation, rival = at(budget)
+        if rival.error <= limit:
+            return formulation, rival
+        worst = max(worst, rival.error)
+        budget *= TIGHTER * limit / worst
+    raise _unreached(limit, worst)
+
+
+def _smallest(at: AtBudget, limit: float) -> tuple[Formulation, _Rival]:
+    """Of all plans that keep the limit, the one that takes the fewest bytes.
+
+    The strategy counts the bytes of all values, but values that are never there at once share
+    memory. So it is asked at one budget after the other, and what its plans really take decides.
+    What a power of ten may choose from, larger ones may too: more error never costs memory.
+    """
+    found: list[tuple[Formulation, _Rival]] = []
+    best = predicted = math.inf
+    for budget in (limit, *(each for each in BUDGETS if each < limit)):
+        if predicted <= budget:
+            continue  # the last answer is the best one for this budget too
+        try:
+            formulation, rival = at(budget)
+        except StrategyError:
+            if budget == limit:
+                raise
+            break
+        best, predicted = min(best, rival.error), math.sqrt(rival.solution.error)
+        if rival.error <= limit:
+            found.append((formulation, rival))
+        if rival.error <= ROUNDING:
+            break
+    if not found:
+        raise _unreached(limit, best)
+    return min(found, key=lambda each: each[1].bytes)
+
+
+def _unreached(limit: float, found: float) -> StrategyError:
+    return StrategyError(
+        f"no choice of kernels keeps the error within {limit:g}; the best one found has "
+        f"{found:.2g}: allow more, or fewer precisions"
     )
 
 
@@ -187,13 +236,18 @@ def _calibration(graph: Graph, accuracy: Accuracy) -> list[Any]:
 
 @dataclass(frozen=True)
 class _Rival:
-    """A plan that may win, and what it carries out."""
+    """A plan that may win, what it carries out, and its error if that was measured."""
 
     plan: Plan
     decisions: Decisions
     solution: Solution
     keys: Mapping[Node, str]
-    error: float | None = None
+    error: float = math.inf
+
+    @property
+    def bytes(self) -> int:
+        """What values and weights take."""
+        return self.plan.arena + _weights(self.plan)
 
     @staticmethod
     def of(
@@ -207,16 +261,16 @@ class _Rival:
         plan.sizes.update(sizes)
         return _Rival(plan, decisions, solution, keys)
 
-    def on_streams(self, providers: Sequence[NamedProvider]) -> _Rival | None:
+    def on_streams(self, providers: Sequence[NamedProvider]) -> list[_Rival]:
         """The same decisions on several streams, if that promises enough."""
         if len(self.decisions.chosen) < 2:
-            return None  # nothing runs beside anything
+            return []  # nothing runs beside anything
         decisions = replace(self.decisions, streams=STREAMS)
         plan = assemble(decisions, packer(providers))
         plan.sizes.update(self.plan.sizes)
         if _makespan(plan, decisions) > GAIN * _makespan(self.plan, self.decisions):
-            return None
-        return replace(self, plan=plan, decisions=decisions)
+            return []
+        return [replace(self, plan=plan, decisions=decisions)]
 
 
 def _makespan(plan: Plan, decisions: Decisions) -> int:
@@ -260,6 +314,10 @@ def _record(plan: Plan, decisions: Decisions) -> PlanRecord:
         steps=steps,
         storages=tuple(_storages(plan, kept)),
     )
+
+
+def _weights(plan: Plan) -> int:
+    return sum({id(w): w.nbytes for w in plan.weights}.values())
 
 
 def _storages(plan: Plan, kept: set[int]) -> list[StorageRecord]:

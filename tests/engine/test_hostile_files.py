@@ -7,7 +7,6 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +20,7 @@ from gie_core.ir.types import DType
 from gie_core.kernels.format import Layout
 from gie_core.ops import core_ops
 from gie_core.plugin.host import PluginHost
+from gie_core.testing.damage import damaged, edit
 
 OPS = core_ops()
 TEXT = """
@@ -60,80 +60,6 @@ def package() -> Package:
 MUTATIONS = 2000
 
 
-def flip(content: bytearray, rng: random.Random) -> None:
-    for _ in range(rng.choice([1, 1, 1, 8])):
-        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
-
-
-def truncate(content: bytearray, rng: random.Random) -> None:
-    del content[rng.randrange(len(content)) :]
-
-
-def splice(content: bytearray, rng: random.Random) -> None:
-    begin, target = rng.randrange(len(content)), rng.randrange(len(content))
-    length = rng.choice([0, rng.randrange(300)])
-    piece = content[begin : begin + rng.randrange(1, 300)]
-    content[target : target + length] = piece
-
-
-def header_length(content: bytearray, rng: random.Random) -> None:
-    old = int.from_bytes(content[:8], "little")
-    new = rng.choice([old + rng.randrange(-300, 300), rng.getrandbits(rng.randrange(1, 65))])
-    content[:8] = max(0, new).to_bytes(8, "little")
-
-
-def damage(content: bytes, rng: random.Random) -> bytes:
-    changed = bytearray(content)
-    rng.choice([flip, flip, truncate, splice, header_length])(changed, rng)
-    return bytes(changed)
-
-
-def spots(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Every (container, key) in a document."""
-    keys: list[Any] = []
-    if hasattr(value, "keys"):
-        keys = list(value.keys())
-    elif hasattr(value, "append"):
-        keys = list(range(len(value)))
-    for key in keys:
-        yield value, key
-        yield from spots(value[key])
-
-
-def edit(body: dict[str, Any], rng: random.Random) -> None:
-    """Change one or two values of a document: numbers mostly, as an attacker would."""
-    for _ in range(rng.choice([1, 1, 2])):
-        found = list(spots(body))
-        numbers = [(c, k) for c, k in found if type(c[k]) is int]
-        container, key = rng.choice(numbers if rng.random() < 0.8 else found)
-        container[key] = changed(container[key], rng)
-
-
-def changed(value: Any, rng: random.Random) -> Any:
-    anything: list[Any] = [
-        None,
-        True,
-        -1,
-        0,
-        1.5,
-        "",
-        [],
-        {},
-        [0, 0, 0],
-        2**31,
-        2**63,
-        2**200,
-        "f64",
-    ]
-    if type(value) is int and rng.random() < 0.8:
-        nearby = [value + 1, value - 1, value * 2, value // 2, -value, value + 64, value + 4]
-        return rng.choice([*nearby, rng.randrange(300), 2 ** rng.randrange(70)])
-    if isinstance(value, str) and value and rng.random() < 0.7:
-        at = rng.randrange(len(value))
-        return value[:at] + rng.choice([*"0123456789,[]%{}", ""]) + value[at + 1 :]
-    return rng.choice(anything)
-
-
 @pytest.mark.parametrize("part", range(4))
 def test_damaged_files(tmp_path: Path, part: int) -> None:
     """The container finds every changed byte."""
@@ -141,7 +67,7 @@ def test_damaged_files(tmp_path: Path, part: int) -> None:
     save_package(package(), path)
     content, rng = path.read_bytes(), random.Random(part)
     for _ in range(MUTATIONS // 8):
-        mutated = damage(content, rng)
+        mutated = damaged(content, rng)
         path.write_bytes(mutated)
         assert mutated == content or problem_of(path) is not None
 

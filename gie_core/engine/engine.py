@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -12,6 +12,8 @@ import numpy as np
 
 from gie_core.engine.file import Package, save_package
 from gie_core.engine.plan import Plan
+from gie_core.errors import GieError
+from gie_core.ir.dims import free_symbols
 from gie_core.ir.graph import Graph, Value
 from gie_core.ir.types import Array, DType, TensorType, Type
 from gie_core.ops.run import ExecutionError, bind_inputs
@@ -65,6 +67,8 @@ class RunContext(Protocol):
     def run_bound(
         self, inputs: Sequence[Any], out: Sequence[Array | None], tap: Any = None
     ) -> list[Any]: ...
+
+    def check(self, inputs: Sequence[Any], out: Sequence[Array | None]) -> object: ...
 
     def states(self) -> list[Array]: ...
 
@@ -142,14 +146,20 @@ class Engine:
             context = self._idle.pop() if self._idle else None
         if context is None:
             context = self.context()
+        context.reset()
         try:
-            if self.graph.states:
-                context.reset()
-            return context.run(inputs, out)
-        finally:
-            with self._lock:
-                if context.executor is self._executor:
-                    self._idle.append(context)
+            outputs = context.run(inputs, out)
+        except GieError:
+            self._give_back(context)
+            raise
+        # After anything else, an interrupt for example, threads may still write to its memory.
+        self._give_back(context)
+        return outputs
+
+    def _give_back(self, context: Context) -> None:
+        with self._lock:
+            if context.executor is self._executor:
+                self._idle.append(context)
 
     def context(self) -> Context:
         """A context of its own: memory and states that nobody else uses."""
@@ -207,7 +217,7 @@ class Context:
         self.engine = engine
         self.executor = engine.executor
         self._graph = engine.graph
-        self._states = {state.input: state.output for state in self._graph.states}
+        self._states = [state.input for state in self._graph.states]
         self._ready: dict[tuple[tuple[str, int], ...], RunContext] = {}
         self._last: RunContext | None = None
 
@@ -234,6 +244,7 @@ class Context:
         """
         arrays = self._arrays(inputs)
         ready = self._run_context(arrays)
+        self._carry_states(ready, arrays)
         results = ready.run(arrays, self._out(out), tap)
         return dict(zip(self._graph.output_names, results, strict=True))
 
@@ -251,13 +262,19 @@ class Context:
         Raises:
             ExecutionError: an array does not fit.
         """
-        arrays = self._arrays(inputs)
-        return Binding(self._run_context(arrays), arrays, self._out(outputs), dict(outputs))
+        arrays, out = self._arrays(inputs), self._out(outputs)
+        ready = self._run_context(arrays)
+        ready.check(arrays, out)
+
+        def run() -> None:
+            self._carry_states(ready, arrays)
+            ready.run_bound(arrays, out)
+
+        return Binding(run, dict(outputs))
 
     def reset(self) -> None:
         """Let all states be zero, as before the first run."""
-        for ready in self._ready.values():
-            ready.reset()
+        self._last = None
 
     @property
     def memory_bytes(self) -> int:
@@ -292,38 +309,62 @@ class Context:
     def _run_context(self, arrays: Sequence[Any]) -> RunContext:
         symbolic = any(not _is_static(v.type) for v in self._graph.inputs)
         sizes = bind_inputs(self._graph, arrays) if symbolic else {}
+        for value, array in zip(self._graph.inputs, arrays, strict=True):
+            if array is None and value in self._states:
+                _check_known(value, sizes)
         key = tuple(sorted(sizes.items()))
-        ready = self._ready.get(key)
-        if ready is None:
-            while len(self._ready) >= self.SIZES:
-                self._ready.pop(next(iter(self._ready)))
-            ready = self._ready[key] = self.executor.context(sizes)
-        if self._last is not None and self._last is not ready:
-            for old, new in zip(self._last.states(), ready.states(), strict=True):
-                np.copyto(new, old)
-        self._last = ready
+        ready = self._ready.pop(key, None) or self.executor.context(sizes)
+        self._ready[key] = ready  # the latest at the end
+        if len(self._ready) > self.SIZES:
+            self._ready.pop(next(iter(self._ready)))
         return ready
+
+    def _carry_states(self, ready: RunContext, arrays: Sequence[Any]) -> None:
+        """Give the states to the memory that is about to run; they are where the last run was."""
+        if not self._states or self._last is ready:
+            return
+        given = dict(zip(self._graph.inputs, arrays, strict=True))
+        if self._last is None:
+            ready.reset()
+        else:
+            memories = zip(self._last.states(), ready.states(), strict=True)
+            for value, (old, new) in zip(self._states, memories, strict=True):
+                if given[value] is None:
+                    _carry(value, old, new)
+        self._last = ready
 
 
 class Binding:
     """A run with fixed memory: see ``Context.bind``."""
 
-    def __init__(
-        self,
-        ready: RunContext,
-        inputs: Sequence[Any],
-        out: Sequence[Array | None],
-        outputs: dict[str, Array],
-    ) -> None:
-        self._ready = ready
-        self._inputs = inputs
-        self._out = out
+    def __init__(self, run: Callable[[], object], outputs: dict[str, Array]) -> None:
+        self._run = run
         self.outputs = outputs
 
     def __call__(self) -> dict[str, Array]:
         """Run once; the outputs that were bound are written and returned."""
-        self._ready.run_bound(self._inputs, self._out)
+        self._run()
         return self.outputs
+
+
+def _check_known(state: Value, sizes: Mapping[str, int]) -> None:
+    """Check that the other inputs say how large a state is that is not given."""
+    shape = state.type.shape if isinstance(state.type, TensorType) else None
+    unknown = sorted(free_symbols(*(shape or ())) - sizes.keys())
+    if unknown:
+        raise ExecutionError(
+            f"the state {state.name!r} is {state.type}, and no input says what {unknown[0]} stands "
+            "for; give the state"
+        )
+
+
+def _carry(state: Value, old: Array, new: Array) -> None:
+    if old.shape != new.shape:
+        raise ExecutionError(
+            f"the state {state.name!r} has the shape {list(old.shape)}, but with these inputs "
+            f"{list(new.shape)}; reset the context, or give the state"
+        )
+    np.copyto(new, old)
 
 
 def _is_static(type_: Type) -> bool:

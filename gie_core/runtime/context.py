@@ -72,10 +72,8 @@ class HostContext:
         Raises:
             ExecutionError: an input or ``out`` does not fit, or a step failed; names the node.
         """
-        sizes = bind_inputs(self.plan.graph, inputs)
         out = [None] * len(self.plan.outputs) if out is None else out
-        self._check_out(out)
-        return self._run(self._program, sizes, inputs, out, tap, {})
+        return self._run(self._program, self.check(inputs, out), inputs, out, tap, {})
 
     def run_bound(
         self, inputs: Sequence[Any], out: Sequence[Array | None], tap: Tap | None = None
@@ -85,8 +83,7 @@ class HostContext:
         The first run with certain memory binds it; later ones with the same memory are as cheap
         as can be. Arrays that are not contiguous, or share memory, are copied as in ``run``.
         """
-        sizes = bind_inputs(self.plan.graph, inputs)
-        self._check_out(out)
+        sizes = self.check(inputs, out)
         lent = self._lendable(inputs, out)
         key = tuple((number, _address(array)) for number, array in sorted(lent.items()))
         if key not in self._bound:
@@ -95,6 +92,17 @@ class HostContext:
                 self._bound.popitem(last=False)
         self._bound.move_to_end(key)
         return self._run(self._bound[key], sizes, inputs, out, tap, lent)
+
+    def check(self, inputs: Sequence[Any], out: Sequence[Array | None]) -> dict[str, int]:
+        """Check inputs and ``out`` as a run does; returns the numbers for the inputs' symbols.
+
+        Raises:
+            ExecutionError: one does not fit.
+        """
+        sizes = bind_inputs(self.plan.graph, inputs)
+        for value, array in zip(self.plan.graph.outputs, out, strict=True):
+            _check_out(value, array)
+        return sizes
 
     def states(self) -> list[Array]:
         """The memory of every state, in the graph's order."""
@@ -112,35 +120,37 @@ class HostContext:
     def _run(
         self,
         program: Program,
-        sizes: dict[str, int],
+        sizes: Mapping[str, int],
         inputs: Sequence[Any],
         out: Sequence[Array | None],
         tap: Tap | None,
         lent: Mapping[int, Array],
     ) -> list[Any]:
-        program.sizes = sizes
+        program.sizes.clear()
+        program.sizes.update(sizes)
         for value, place, array in zip(
             self.plan.graph.inputs, self.plan.inputs, inputs, strict=True
         ):
             kept = array is None and value in self._states
             if not kept and not _lies_there(array, place, lent):
                 program.put(place, array)
-        if tap is None:
-            program.run()
-        else:
-            program.run_tapped(tap)
         try:
-            found = self._collect(program, inputs, out, lent)
+            if tap is None:
+                program.run()
+            else:
+                program.run_tapped(tap)
+            return self._collect(program, inputs, out, lent)
         except MemoryError as error:  # an output may be a broadcast view of far less memory
             raise ExecutionError("there is not enough memory for the outputs") from error
-        for place in (*self.plan.inputs, *self.plan.outputs):
-            if not isinstance(place, Region) and place.index not in self._fixed:
-                program.put(place, None)  # what is the caller's must not be kept alive
-        return found
+        finally:
+            for place in (*self.plan.inputs, *self.plan.outputs):
+                if not isinstance(place, Region) and place.index not in self._fixed:
+                    program.put(place, None)  # what is the caller's must not be kept alive
 
     def _collect(
         self,
         program: Program,
+        sizes: Mapping[str, int],
         inputs: Sequence[Any],
         out: Sequence[Array | None],
         lent: Mapping[int, Array],
@@ -161,10 +171,6 @@ class HostContext:
                 found.append(_own(result, taken))
                 taken += _arrays([found[-1]])
         return found
-
-    def _check_out(self, out: Sequence[Array | None]) -> None:
-        for value, array in zip(self.plan.graph.outputs, out, strict=True):
-            _check_out(value, array)
 
     def _bound_to(self, memory: HostMemory) -> Program:
         return Program(self.plan, memory, self._providers, self._dispatcher, self._slots)
@@ -200,15 +206,21 @@ def _lies_there(array: Any, place: Place, lent: Mapping[int, Array]) -> bool:
     return isinstance(place, Region) and lent.get(place.storage) is array
 
 
-def _check_out(value: Value, array: Array | None) -> None:
-    if array is None or not isinstance(value.type, TensorType):
+def _check_out(value: Value, array: Any) -> None:
+    if array is None:
         return
-    wanted = value.type.dtype.numpy, value.type.shape
-    if (array.dtype, array.shape) != wanted or not array.flags.writeable:
-        raise ExecutionError(
-            f"out for %{value.name} must be a writable array of {value.type}, but is "
-            f"{array.dtype}{list(array.shape)}"
-        )
+    type_ = value.type
+    if not isinstance(type_, TensorType) or not type_.is_static:
+        raise ExecutionError(f"out for %{value.name} can't be given: its size is known too late")
+    given = type(array).__name__
+    if isinstance(array, np.ndarray):
+        array = cast("Array", array)
+        if (array.dtype, array.shape) == (_dtype(value), type_.shape) and array.flags.writeable:
+            return
+        given = f"{'' if array.flags.writeable else 'read-only '}{array.dtype}{list(array.shape)}"
+    raise ExecutionError(
+        f"out for %{value.name} must be a writable array of {type_}, but is {given}"
+    )
 
 
 def _dtype(value: Value) -> np.dtype[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 
 from gie_core.engine.plan import Plan
@@ -35,6 +36,7 @@ class HostExecutor:
         self._symbols = symbols_of_inputs(graph)
         self._plans = {self._key(plan.sizes): plan for plan in plans}
         self._planned = len(self._plans)
+        self._lock = threading.Lock()
 
     def context(self, sizes: Mapping[str, int]) -> HostContext:
         """A new context for inputs of some sizes.
@@ -48,14 +50,13 @@ class HostExecutor:
     def plan(self, sizes: Mapping[str, int]) -> Plan:
         """The plan for some sizes; made now if there is none."""
         key = self._key(sizes)
-        plan = self._plans.get(key)
-        if plan is None:
-            plan = plan_sizes(self._graph, dict(key), self._providers, HOST, self._preferred())
-            plan = sharing_weights(plan, list(self._plans.values()))
-            if len(self._plans) >= self._planned + REMEMBERED:
-                self._plans.pop(list(self._plans)[self._planned])
-            self._plans[key] = plan
-        return plan
+        with self._lock:  # whoever needs the same plan waits for it
+            if key not in self._plans:
+                plan = plan_sizes(self._graph, dict(key), self._providers, HOST, self._preferred())
+                if len(self._plans) >= self._planned + REMEMBERED:
+                    self._plans.pop(list(self._plans)[self._planned])
+                self._plans[key] = sharing_weights(plan, list(self._plans.values()))
+            return self._plans[key]
 
     def _preferred(self) -> dict[str, tuple[str, str]]:
         """Who runs each node in the plans that were made at build time."""

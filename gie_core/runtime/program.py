@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, cast
 
 import numpy as np
@@ -40,6 +40,9 @@ class Program:
         providers: those that the plan names, by name.
         dispatcher: runs what has no memory of its own.
         slots: the values that are no regions.
+
+    Attributes:
+        sizes: of the inputs of this run: what symbols stand for.
     """
 
     def __init__(
@@ -117,14 +120,17 @@ class Program:
         done = {index: threading.Event() for index in awaited}
         stop = threading.Event()
 
+        def halt() -> None:
+            stop.set()
+            for event in done.values():
+                event.set()
+
         def stream(number: int) -> None:
             try:
                 with np.errstate(all="ignore"):
                     self._run_stream(number, done, stop)
             except BaseException:
-                stop.set()
-                for event in done.values():
-                    event.set()
+                halt()
                 raise
 
         count = self._plan.streams
@@ -133,11 +139,12 @@ class Program:
         others = [self._pool.submit(stream, number) for number in range(1, count)]
         try:
             stream(0)
-        finally:
-            errors = [other.exception() for other in others]
-        for error in errors:
-            if error is not None:
-                raise error
+            for other in others:
+                other.result()
+        except BaseException:  # an interrupt may come while others still write to this memory
+            halt()
+            wait(others)
+            raise
 
     def _run_stream(
         self, number: int, done: Mapping[int, threading.Event], stop: threading.Event
@@ -192,13 +199,13 @@ class Program:
         if isinstance(source, Region):
             array = self.value(source)
             return lambda: np.copyto(into, array, casting="unsafe")
-        slot, value = source.index, step.node
+        slots, slot, node = self._slots, source.index, step.node
 
         def unbox() -> None:
-            array = self._slots[slot]
+            array = slots[slot]
             if array.shape != into.shape:
                 raise ExecutionError(
-                    f"{value} needs {list(into.shape)}, but got an array of {list(array.shape)}"
+                    f"{node} needs {list(into.shape)}, but got an array of {list(array.shape)}"
                 )
             np.copyto(into, array, casting="unsafe")
 
@@ -209,22 +216,26 @@ class Program:
         node = step.node
         operands = [None if p is None else self._reader(p) for p in step.operands]
         results = [p.index for p in step.results if isinstance(p, Slot)]
-        arena = self._memory.arena
         symbolic = bool(node.op.symbols())
+        # Not through self: a program that its launches refer to would outlive its context.
+        arena, sizes, slots = self._memory.arena, self.sizes, self._slots
+        run = self._dispatcher.run
 
         def launch() -> None:
-            op = resolve(node, self.sizes) if symbolic else node.op
+            op = resolve(node, sizes) if symbolic else node.op
             given = [None if read is None else read() for read in operands]
-            found = self._dispatcher.run(node, op, given)
-            for slot, value, result in zip(results, node.results, found, strict=True):
-                bind_symbols(value, result, self.sizes)
-                self._slots[slot] = _apart(result, arena)
+            for slot, value, result in zip(
+                results, node.results, run(node, op, given), strict=True
+            ):
+                bind_symbols(value, result, sizes)
+                slots[slot] = _apart(result, arena)
 
         return launch
 
     def _reader(self, place: Place) -> Callable[[], Any]:
         if isinstance(place, Slot):
-            return lambda: self._slots[place.index]
+            slots, index = self._slots, place.index
+            return lambda: slots[index]
         array = read_only(self.value(place))
         return lambda: array
 

@@ -42,6 +42,7 @@ class HostContext:
         self._states = {state.input for state in plan.graph.states}
         for slot, number in plan.fixed:
             self._slots[slot] = plan.constants[number]
+        self._held = list(_arrays([*plan.constants, *plan.weights]))
         self._memory = HostMemory(plan.storages, plan.arena, plan.constants)
         self._program = self._bound_to(self._memory)
         self._bound: OrderedDict[tuple[Any, ...], Program] = OrderedDict()
@@ -81,7 +82,8 @@ class HostContext:
         """As ``run``, but kernels read ``inputs`` and write ``out`` where they lie.
 
         The first run with certain memory binds it; later ones with the same memory are as cheap
-        as can be. Arrays that are not contiguous, or share memory, are copied as in ``run``.
+        as can be. Arrays that are not contiguous, not aligned, or share memory are copied as in
+        ``run``.
         """
         sizes = self.check(inputs, out)
         lent = self._lendable(inputs, out)
@@ -150,12 +152,11 @@ class HostContext:
     def _collect(
         self,
         program: Program,
-        sizes: Mapping[str, int],
         inputs: Sequence[Any],
         out: Sequence[Array | None],
         lent: Mapping[int, Array],
     ) -> list[Any]:
-        taken = list(_arrays([*inputs, *self.plan.constants, *self.plan.weights]))
+        taken = [*self._held, *_arrays(inputs)]
         found: list[Any] = []
         for value, place, given in zip(
             self.plan.graph.outputs, self.plan.outputs, out, strict=True
@@ -195,7 +196,9 @@ class HostContext:
             return False
         array = cast("Array", array)
         storage = self.plan.storages[place.storage]
-        if storage.kind not in (Kind.INPUT, Kind.OUTPUT) or not array.flags.c_contiguous:
+        if storage.kind not in (Kind.INPUT, Kind.OUTPUT):
+            return False
+        if not (array.flags.c_contiguous and array.flags.aligned):
             return False
         as_is = row_major(value.tensor).layout(array.shape)
         return place.span == (0, storage.size) and place.layout.canonical() == as_is.canonical()

@@ -84,9 +84,9 @@ class FusedGroup(Method):
 
     def candidates(self, node: Node, constants: Constants) -> Sequence[Candidate]:
         fused = self._checked(node)
-        known = _through(node, constants)
+        known, scratch = _through(node, constants), self._scratch(fused)
         return [
-            self._candidate(fused, node, replace(inner, name=f"{prefix}{inner.name}"), known)
+            _candidate(fused, node, replace(inner, name=f"{prefix}{inner.name}"), known, scratch)
             for prefix, method in self._supporting(fused.node).items()
             for inner in method.candidates(fused.node, known)
         ]
@@ -127,29 +127,6 @@ class FusedGroup(Method):
             for program, position in fused.programs
         ]
         return method.bind(fused.node, name, inner, _one_after_the_other(epilogues))
-
-    def _candidate(
-        self, fused: _Fused, node: Node, inner: Candidate, known: Constants
-    ) -> Candidate:
-        """A candidate of the first node as one of the whole group."""
-        (result,) = inner.results
-        formats: dict[Value, Format | None] = {}
-        for value in fused.others():
-            type_ = value.tensor
-            if known(value) is None:
-                formats[value] = row_major(type_, Strides.ANY)
-                if type_ == node.result.tensor:
-                    formats[value] = Format(result.dtype, result.order, Strides.PITCHED)
-        for value, format_ in zip(fused.node.operands, inner.operands, strict=True):
-            if value is not None:
-                formats[value] = format_
-        size = math.prod(as_ints(node.result.tensor.dims))
-        return replace(
-            inner,
-            operands=tuple(formats.get(value) for value in _body_inputs(node)),
-            workspace=workspace_size(((inner.workspace,), _BYTE), self._scratch(fused)),
-            work=total(inner.work, elementwise(size * len(fused.programs))),
-        )
 
     def _scratch(self, fused: _Fused) -> Piece:
         """What the programs need; one after the other uses it."""
@@ -196,6 +173,30 @@ class FusedGroup(Method):
 
 
 _BYTE = np.dtype(np.uint8)
+
+
+def _candidate(
+    fused: _Fused, node: Node, inner: Candidate, known: Constants, scratch: Piece
+) -> Candidate:
+    """A candidate of the first node as one of the whole group, whose programs need scratch."""
+    (result,) = inner.results
+    formats: dict[Value, Format | None] = {}
+    for value in fused.others():
+        type_ = value.tensor
+        if known(value) is None:
+            formats[value] = row_major(type_, Strides.ANY)
+            if type_ == node.result.tensor:
+                formats[value] = Format(result.dtype, result.order, Strides.PITCHED)
+    for value, format_ in zip(fused.node.operands, inner.operands, strict=True):
+        if value is not None:
+            formats[value] = format_
+    size = math.prod(as_ints(node.result.tensor.dims))
+    return replace(
+        inner,
+        operands=tuple(formats.get(value) for value in _body_inputs(node)),
+        workspace=workspace_size(((inner.workspace,), _BYTE), scratch),
+        work=total(inner.work, elementwise(size * len(fused.programs))),
+    )
 
 
 def find_method(methods: Mapping[str, Method], candidate: str) -> tuple[Method, str]:

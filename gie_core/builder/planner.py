@@ -215,7 +215,7 @@ def _smallest(at: AtBudget, limit: float) -> tuple[Formulation, _Rival]:
             break
     if not found:
         raise _unreached(limit, best)
-    return min(found, key=lambda each: each[1].bytes)
+    return min(found, key=lambda each: (each[1].bytes, each[1].error))
 
 
 def _unreached(limit: float, found: float) -> StrategyError:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,21 +47,24 @@ class Network:
     model: bytes
     feeds: tuple[Array, ...]
 
-    @property
+    @cached_property
+    def session(self) -> Any:
+        peer: Any = onnxruntime
+        options = peer.SessionOptions()
+        options.log_severity_level = 3  # errors: some models list their weights as inputs
+        return peer.InferenceSession(self.model, options, ["CPUExecutionProvider"])
+
+    @cached_property
     def input(self) -> str:
-        name: str = self._session().get_inputs()[0].name
+        name: str = self.session.get_inputs()[0].name
         return name
 
-    def _session(self) -> Any:
-        return onnxruntime.InferenceSession(self.model, providers=["CPUExecutionProvider"])
-
-    @property
+    @cached_property
     def expected(self) -> list[dict[str, Array]]:
         """onnxruntime's outputs for every feed."""
-        session = self._session()
-        names = [output.name for output in session.get_outputs()]
+        names = [output.name for output in self.session.get_outputs()]
         return [
-            dict(zip(names, session.run(None, {self.input: feed}), strict=True))
+            dict(zip(names, self.session.run(None, {self.input: feed}), strict=True))
             for feed in self.feeds
         ]
 

@@ -103,7 +103,8 @@ def _without_numbers(data: Array) -> Array:
     dtype = DType.of(data.dtype)
     if data.size <= INLINE_ELEMENTS and not (dtype.is_float or dtype.is_complex):
         return data
-    return np.broadcast_to(np.zeros((), data.dtype), data.shape)
+    nothing = np.array("", object) if dtype is DType.STR else np.zeros((), data.dtype)
+    return np.broadcast_to(nothing, data.shape)
 
 
 def _wide_type(type_: Type) -> Type:

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 from gie_core.builder.recast import anonymous, one_node
 from gie_core.engine.plan import ALIGNMENT
-from gie_core.ir.graph import Node
+from gie_core.ir.graph import Graph, Node
 from gie_core.ir.text import format_graph
 from gie_core.ir.types import type_of
 from gie_core.kernels.candidate import Candidate
 from gie_core.kernels.format import Layout
 from gie_core.kernels.provider import NamedProvider
 
-__all__ = ["Job", "alignment_of", "candidate_signature", "node_signature"]
+__all__ = ["Job", "alignment_of", "candidate_signature", "graph_signature", "node_signature"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,12 @@ def node_signature(node: Node) -> str:
     Of constants only the types are in it, but for short ones that aren't floats, see
     ``anonymous``.
     """
-    return format_graph(anonymous(one_node(node)), blob_key=lambda array: str(type_of(array)))
+    return graph_signature(one_node(node))
+
+
+def graph_signature(graph: Graph) -> str:
+    """The text of a graph without names, and without the numbers in its weights."""
+    return format_graph(anonymous(graph), blob_key=lambda array: str(type_of(array)))
 
 
 def _layouts(layouts: tuple[Layout | None, ...], alignments: tuple[int, ...]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gie_core.builder.environment import Environment
+from gie_core.builder.signature import graph_signature
 from gie_core.builder.timing_cache import Timing, TimingCache, entry_key
 from gie_core.engine.plan import Plan
 from gie_core.ir.graph import Graph
@@ -23,7 +24,7 @@ SECONDS = 1.0
 
 
 class PlanTimer:
-    """Times plans, once for each machine: what the cache knows is not timed again.
+    """Times plans, once for each machine: plans that the cache all knows are not timed again.
 
     Args:
         cache: of timings; plans stand there beside kernels.
@@ -36,7 +37,7 @@ class PlanTimer:
 
     def times(self, plans: Sequence[Plan], providers: Sequence[NamedProvider]) -> list[int]:
         """Nanoseconds of one run of each plan."""
-        keys = [entry_key(_signature(plan), self._environment) for plan in plans]
+        keys = [entry_key(_signature(plan, providers), self._environment) for plan in plans]
         known = [self._cache.lookup(key) for key in keys]
         if not all(known):
             for key, samples in zip(keys, _time(plans, providers), strict=True):
@@ -70,15 +71,17 @@ def _timing(samples: Sequence[int]) -> Timing:
     return Timing(round(quartiles[1]), round(quartiles[2] - quartiles[0]))
 
 
-def _signature(plan: Plan) -> str:
+def _signature(plan: Plan, providers: Sequence[NamedProvider]) -> str:
     """All that a plan's time depends on but the numbers in its weights."""
+    named = {step.provider for step in plan.steps}
+    versions = [f"{each.name} {each.version}" for each in providers if each.name in named]
     number = {node: index for index, node in enumerate(plan.graph.nodes)}
     steps = [
         f"{number[s.node]} {s.provider} {s.candidate} {s.operands} {s.results} {s.workspace} "
         f"{s.stream} {s.after}"
         for s in plan.steps
     ]
-    return "\n".join(["plan", str(plan.graph), *steps, str(plan.storages)])
+    return "\n".join(["plan", graph_signature(plan.graph), *versions, *steps, str(plan.storages)])
 
 
 def seeded_inputs(graph: Graph, seed: int = 0) -> list[Array] | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gie_core.builder.recast import all_ops, in_double, one_node
+from gie_core.builder.recast import all_ops, anonymous, in_double, one_node
+from gie_core.ir.graph import Graph
 from gie_core.ir.text import format_graph
 from gie_core.ops import core_ops
 from gie_core.ops.run import run_graph
@@ -73,3 +74,12 @@ def test_in_double_leaves_no_other_float() -> None:
 def test_ops_inside_are_found() -> None:
     names = [op.name for op in all_ops(parse_with_blobs(GROUP, core_ops()))]
     assert names == ["group", "add", "pointwise"]
+
+
+def test_long_strings_are_forgotten_too() -> None:
+    graph = Graph("g")
+    constant = graph.add_constant(np.array([f"{n}" for n in range(100)], np.object_))
+    graph.set_outputs([constant])
+    [data] = [value.data for value in anonymous(graph).constants]
+    assert data is not None
+    assert set(data) == {""}

@@ -38,23 +38,23 @@ from gie_core.ir.types import Array, DType
 from gie_core.kernels.candidate import Candidate, Support
 from gie_core.kernels.format import Format, Layout, Strides
 from gie_core.kernels.provider import Launch, Memory, NamedProvider
-from gie_core.kernels.reference import ReferenceProvider
 from gie_core.ops import core_ops
 from gie_core.ops.run import as_tuple, run_graph
 from gie_core.plugin.host import default_host
 from gie_core.runtime.context import HostContext
+from gie_core.runtime.providers import kernel_providers
 from gie_core.runtime.replan import packer
 from gie_core.runtime.target import HOST, Target
 from gie_core.testing.comparing import compare
 from gie_core.testing.graphs import random_graphs
 from gie_core.testing.inputs import random_inputs
 from gie_core.testing.steps import NETWORK_STEPS
-from gie_kernels_cpu.provider import CpuProvider
 
 SHAPES = ((2, 4, 6, 5), (1, 3, 4, 4), (3, 2, 5, 5), (2, 6, 7), (2, 3))
 GRAPHS = random_graphs(8, (DType.F64,), steps=NETWORK_STEPS, shapes=SHAPES)
 F32_GRAPHS = random_graphs(8, (DType.F32,), steps=NETWORK_STEPS, shapes=SHAPES)
 SEEDS = st.integers(0, 2**16)
+*INSTALLED, REFERENCE = kernel_providers(default_host(), HOST)
 
 
 def number(*parts: object, below: int) -> int:
@@ -179,10 +179,10 @@ def choose(
     alignments: tuple[int, ...] = (1,),
 ) -> Choice:
     """What random prices make of a graph, on one to three streams."""
-    providers = [NamedProvider("cpu", CpuProvider())] if seed % 4 else []
+    providers = list(INSTALLED) if seed % 4 else []
     if seed % 3:
         providers.append(NamedProvider("erratic", Erratic(seed, alignments)))
-    providers.append(NamedProvider("reference", ReferenceProvider()))
+    providers.append(REFERENCE)
     ways = find_ways(expand(graph), HOST, providers, storage)
     formulation = formulate(ways, RandomPrices(seed))
     [solution] = solve(formulation.problem)
@@ -359,6 +359,5 @@ def test_a_kernel_for_a_concatenation_pays_for_no_copies() -> None:
     graph = parse_graph(
         "graph g { input %x: f32[2, 3] %y = concat(%x, %x) {axis = 0} return %y }", core_ops()
     )
-    reference = NamedProvider("reference", ReferenceProvider())
-    formulation = formulate(find_ways(expand(graph), HOST, [reference]), DearCopies(0))
+    formulation = formulate(find_ways(expand(graph), HOST, [REFERENCE]), DearCopies(0))
     assert solve(formulation.problem)[0].time == 1

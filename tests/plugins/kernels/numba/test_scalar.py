@@ -58,7 +58,7 @@ def run(expr: Expr, arrays: dict[str, Array]) -> Array:
     lines += [f"    {line}" for line in (*code.lines, f"{target.element} = {code.result}")]
     source = kernel_source(code.library, numbers, [o.name for o in operands], lines)
     flat = [o.flat for o in (*operands, target)]
-    compiled(source, len(operands))(numbers.array, 0, result.size, *flat)
+    compiled(source, numbers.array, flat)(0, result.size)()
     return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -48,13 +49,14 @@ def test_who_finds_the_helper_busy_works_alone() -> None:
 
 
 def test_launches_from_many_threads_do_not_mix() -> None:
-    def kernel(numbers: np.ndarray, begin: int, end: int, out: np.ndarray) -> None:
-        out[begin:end] += numbers[0]
+    def add(out: np.ndarray, number: int) -> None:
+        out += number
 
     outs = [np.zeros(10, np.int64) for _ in range(4)]
 
     def work(number: int) -> None:
-        launch = split(kernel, np.array([number]), [outs[number]], 10, 1e9)
+        out = outs[number]
+        launch = split(lambda begin, end: partial(add, out[begin:end], number), 10, 1e9)
         for _ in range(300):
             launch()
 

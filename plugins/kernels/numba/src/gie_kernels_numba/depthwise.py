@@ -62,10 +62,9 @@ class DepthwiseLoop(ConvolutionMethod):
         read = [operand(name, array) for name, array in reads.items()]
         loop = _Loop(body, operand("x", x), read, operand("y", y, written=True))
         source, numbers = loop.source()
-        operands = [loop.x.flat, weight.reshape(-1), bias, *(each.flat for each in read)]
-        kernel = compiled(source, len(operands))
-        arrays = [*map(_read_only, operands), loop.y.flat]
-        return split(kernel, numbers, arrays, y.shape[0] * y.shape[1], _time(body))
+        read_only = [loop.x.flat, weight.reshape(-1), bias, *(each.flat for each in read)]
+        part = compiled(source, numbers, [*read_only, loop.y.flat])
+        return split(part, y.shape[0] * y.shape[1], _time(body))
 
 
 @dataclass(frozen=True)
@@ -167,12 +166,6 @@ class _Loop:
     def _store(self, total: str) -> Iterable[str]:
         code = scalar(self.body.result, self._names(total))
         return [*code.lines, f"{self.y.element} = {code.result}"]
-
-
-def _read_only(array: Array) -> Array:
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def _time(body: Body) -> float:

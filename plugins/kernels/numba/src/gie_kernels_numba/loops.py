@@ -40,10 +40,8 @@ class Numbers:
 
     @property
     def array(self) -> Array:
-        """What to hand over as ``g``: i64, read-only."""
-        array = np.array(self._values, np.int64)
-        array.flags.writeable = False
-        return array
+        """What to hand over as ``g``: i64."""
+        return np.array(self._values, np.int64)
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -16,14 +15,14 @@ from gie_core.kernels.candidate import Candidate, Support, Work
 from gie_core.kernels.format import Format, Strides, row_major
 from gie_core.kernels.provider import Launch, Memory
 from gie_core.ops.extents import as_ints
-from gie_kernels_numba.compiled import compiled
+from gie_kernels_numba.compiled import Part, compiled
 from gie_kernels_numba.formula import Formula, arranged, formula_of
 from gie_kernels_numba.loops import Numbers, Operand, indented, kernel_source, operand
 from gie_kernels_numba.method import RATE, Method
 from gie_kernels_numba.scalar import Scalar, count_steps, refusal, scalar
 from gie_kernels_numba.threads import split
 
-__all__ = ["STEP", "Loop", "PointwiseLoop", "collapse", "loop_over"]
+__all__ = ["STEP", "PointwiseLoop", "collapse", "loop_over"]
 
 STEP = 0.015
 """Nanoseconds of an elementary step, in vectors, besides reading and writing."""
@@ -76,25 +75,13 @@ class PointwiseLoop(Method):
                 formula.params, formula.positions, formula.indices, strict=True
             )
         }
-        loop = loop_over(formula.result, reads, result.transpose(order))
+        part = loop_over(formula.result, reads, result.transpose(order))
         time = result.size * STEP * (2 + count_steps(formula.result))
-        return split(loop.kernel, loop.numbers, loop.arrays, result.size, time)
+        return split(part, result.size, time)
 
 
-@dataclass(frozen=True)
-class Loop:
-    """A compiled loop over all elements, which are counted in the order of their axes.
-
-    ``kernel(numbers, begin, end, *arrays)`` computes those from ``begin`` to ``end``.
-    """
-
-    kernel: Callable[..., None]
-    numbers: Array
-    arrays: list[Array]
-
-
-def loop_over(expr: Expr, reads: Mapping[str, Array], result: Array, own: str = "") -> Loop:
-    """The loop that computes an expression of each element.
+def loop_over(expr: Expr, reads: Mapping[str, Array], result: Array, own: str = "") -> Part:
+    """The loop that computes an expression of each element, counted in the order of the axes.
 
     Args:
         expr: is not refused.
@@ -114,8 +101,7 @@ def loop_over(expr: Expr, reads: Mapping[str, Array], result: Array, own: str = 
         each.describe(numbers)
     body = _body(len(outer), [*operands, target], code)
     source = kernel_source(code.library, numbers, [o.name for o in operands], body)
-    flat = [each.flat for each in (*operands, target)]
-    return Loop(compiled(source, len(operands)), numbers.array, flat)
+    return compiled(source, numbers.array, [each.flat for each in (*operands, target)])
 
 
 def collapse(arrays: Sequence[Array]) -> list[Array]:

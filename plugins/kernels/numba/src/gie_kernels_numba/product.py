@@ -65,11 +65,11 @@ class ProductLoop(ConvolutionMethod):
     ) -> Launch:
         own, added = Param(SUM, DType.F32), Param("bias", DType.F32)
         expr = substitute(body.result, {SUM: call("+", own, added)})
-        loop = loop_over(expr, {"bias": np.broadcast_to(bias, y.shape), **reads}, y, own=SUM)
+        part = loop_over(expr, {"bias": np.broadcast_to(bias, y.shape), **reads}, y, own=SUM)
         time = STEP * (2 + count_steps(expr))
         rows_x, rows_y = _rows_of(x), _rows_of(y)
         if rows_x is None or rows_y is None:
-            last = split(loop.kernel, loop.numbers, loop.arrays, y.size, time * y.size)
+            last = split(part, y.size, time * y.size)
             return partial(_one_after_the_other, [partial(np.matmul, x, weight, y), last])
         results = y.shape[-1]
         launches: list[Launch] = []
@@ -77,7 +77,7 @@ class ProductLoop(ConvolutionMethod):
             end = min(len(rows_y), begin + _rows(results))
             launches += [
                 partial(np.matmul, rows_x[begin:end], weight, rows_y[begin:end]),
-                partial(loop.kernel, loop.numbers, begin * results, end * results, *loop.arrays),
+                part(begin * results, end * results),
             ]
         return partial(_one_after_the_other, launches)
 

@@ -22,7 +22,7 @@ __all__ = ["NumbaProvider"]
 
 
 SMALLEST = 4096
-"""Elements of a result. Less takes some microseconds with NumPy, but importing Numba a second."""
+"""Elements of a result. Less takes some microseconds with NumPy, but compiling it a second."""
 
 CONVOLUTIONS: Sequence[Method] = (DepthwiseLoop(), ProductLoop())
 POINTWISE: Sequence[Method] = (PointwiseLoop(),)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
-from gie_core.ir.types import Array
 from gie_core.kernels.provider import Launch
+from gie_kernels_numba.compiled import Part
 
 __all__ = ["Helper", "split", "usable_threads"]
 
@@ -84,23 +84,14 @@ def usable_threads() -> int:
     return min(processors, int(named)) if named.isdecimal() and int(named) else processors
 
 
-def split(
-    kernel: Callable[..., None],
-    numbers: Array,
-    arrays: Sequence[Array],
-    count: int,
-    nanoseconds: float,
-) -> Launch:
+def split(part: Part, count: int, nanoseconds: float) -> Launch:
     """A launch of a kernel over ``range(count)``, on two threads if that is worth while.
 
     Args:
-        kernel: called as ``kernel(numbers, begin, end, *arrays)``; releases the GIL. Results don't
-            depend on how the range is cut.
+        part: whose launches release the GIL. Results don't depend on how the range is cut.
         count: of independent pieces of work.
         nanoseconds: that they take altogether on one thread, about.
     """
     if count < 2 or nanoseconds < WORTHWHILE or usable_threads() < 2:
-        return partial(kernel, numbers, 0, count, *arrays)
-    first = partial(kernel, numbers, 0, count // 2, *arrays)
-    second = partial(kernel, numbers, count // 2, count, *arrays)
-    return partial(_HELPER.run_both, first, second)
+        return part(0, count)
+    return partial(_HELPER.run_both, part(0, count // 2), part(count // 2, count))

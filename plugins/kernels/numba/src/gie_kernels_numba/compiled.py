@@ -10,9 +10,8 @@ import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from ctypes import CFUNCTYPE, c_int64, c_void_p
-from functools import partial
-from importlib.metadata import version
-from typing import Any
+from functools import cache, partial
+from importlib import metadata
 
 import numpy as np
 
@@ -26,7 +25,9 @@ Part = Callable[[int, int], Launch]
 """What computes the pieces of work from one number to, but without, another."""
 
 FORMAT = 1
-"""Counts up when code that was kept before can't be called any more."""
+"""Counts up when a text becomes other machine code than before, or is called in another way."""
+
+version = cache(metadata.version)  # which reads files
 
 _Function = Callable[..., None]
 _functions: dict[str, _Function] = {}
@@ -54,7 +55,8 @@ def compiled(source: str, numbers: Array, arrays: Sequence[Array]) -> Part:
 def _pointer(array: Array, dtype: type[np.generic]) -> c_void_p:
     """The address of an array, which keeps the array alive."""
     if array.dtype != dtype or array.ndim != 1 or not array.flags.c_contiguous:
-        raise TypeError(f"a kernel reads {dtype.__name__} [n] without gaps, not {array.dtype}")
+        found = f"{array.dtype} {list(array.shape)} with strides {list(array.strides)}"
+        raise TypeError(f"a kernel takes {dtype.__name__} [n] without gaps, not {found}")
     return array.ctypes.data_as(c_void_p)
 
 
@@ -89,6 +91,5 @@ def _key(source: str, operands: int) -> str:
     """A name for all that machine code depends on."""
     from gie_kernels_numba.machine import describe_host
 
-    versions = (version("numba"), version("llvmlite"))
-    parts: tuple[Any, ...] = (FORMAT, *versions, describe_host(), operands, source)
+    parts = (FORMAT, version("numba"), version("llvmlite"), describe_host(), operands, source)
     return hashlib.sha256(repr(parts).encode()).hexdigest()

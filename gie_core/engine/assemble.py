@@ -288,8 +288,9 @@ class _Assembler:
         """A copy of a value that lies so; made once for all that need it."""
         key = (value, layout.canonical())
         if key not in self._copies:
-            self._copies[key] = self._region(layout, Kind.ARENA)
-            self._copy(node, self._home(value), self._copies[key])
+            copy = self._copies[key] = self._region(layout, Kind.ARENA)
+            self._residents[copy.storage] = [value]  # others may read it after a view's readers
+            self._copy(node, self._home(value), copy)
         return self._copies[key]
 
     def _written(

@@ -367,10 +367,7 @@ def _is_lost(plan: _Plan, use: _Use, piece: _Piece) -> bool:
     if use.value is None or now is None or now is use.value:
         return False
     origins = _origins(use.value, plan.runs)
-    if now in origins:
-        return False
-    is_state = piece.kind is Kind.STATE and any(o.node is None and o.data is None for o in origins)
-    return is_state or not piece.values.isdisjoint(origins)
+    return now not in origins
 
 
 def _origins(value: Value, computed: Collection[Node]) -> dict[Value, None]:

@@ -22,7 +22,9 @@ from gie_core.engine.races import find_races
 from gie_core.ir.graph import Graph, Node
 from gie_core.ir.parser import parse_graph
 from gie_core.ir.specialize import specialize
+from gie_core.ir.types import DType
 from gie_core.kernels.candidate import Candidate
+from gie_core.kernels.format import Format
 from gie_core.kernels.provider import NamedProvider
 from gie_core.kernels.reference import ReferenceProvider
 from gie_core.ops import core_ops
@@ -174,6 +176,30 @@ def test_no_result_takes_the_place_of_what_it_reads_through_a_view() -> None:
     context = HostContext(plan, IN_PLACE)
     x = np.arange(4, dtype=np.float32).reshape(2, 2)
     np.testing.assert_allclose(context.run([x])[0], np.exp(-x - x.T), rtol=1e-6)
+
+
+def test_no_result_takes_the_place_of_a_copy_that_others_read_later() -> None:
+    """A view of a copy is overwritten; what was copied is read there afterwards."""
+    decisions = decide(
+        parse_graph(
+            "graph g { input %x: f32[2, 3] %a = relu(%x) %t = transpose(%a) {permutation = [1, 0]} "
+            "%v = reshape(%t) {shape = [3, 2, 1]} %n = neg(%v) %e = exp(%t) %y = exp(%n) "
+            "return %e, %y }",
+            core_ops(),
+        ),
+        IN_PLACE,
+    )
+    _, _, view, _, last, _ = decisions.graph.nodes
+    assert view in decisions.views
+    rows = Format(DType.F32, (0, 1)).layout((3, 2))
+    decisions = replace(decisions, copies={view: (rows,), last: (rows,)})
+    plan = assemble(decisions, packer(IN_PLACE))
+    assert sum(not step.provider for step in plan.steps) == 1, "the copy is not shared"
+    assert not find_races(plan.steps, plan.storages)
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    e, y = HostContext(plan, IN_PLACE).run([x])
+    np.testing.assert_allclose(e, np.exp(x.T), rtol=1e-6)
+    np.testing.assert_allclose(y[..., 0], np.exp(-x.T), rtol=1e-6)
 
 
 class Twins(ReferenceProvider):

@@ -480,6 +480,21 @@ def test_a_value_that_was_overwritten_in_its_place_is_missed() -> None:
     )
 
 
+def test_a_copy_that_was_overwritten_is_missed() -> None:
+    """d is computed over a copy for a view, and then somebody looks for what was copied."""
+    a = RIGHT.steps[0].node
+    view = a.graph.add(OP, a.result, names=["v"], types=[F16])
+    late = a.graph.add(OP, a.result, names=["late"], types=[F16])
+    copy = replace(RIGHT.steps[1], node=view, provider="")
+    case = replace(RIGHT, steps=[RIGHT.steps[0], copy, *RIGHT.steps[2:4]])
+    wrong = replace(RIGHT.steps[4], node=late)
+    [race] = check(replace(case, steps=[*case.steps, wrong]))
+    assert race == (
+        "step 4 (%late) reads bytes 0:64 of storage 2, looking for %a, but step 3 "
+        "(%d) has put %d in its place"
+    )
+
+
 def test_kept_storages_are_in_use_until_the_end() -> None:
     assert check(RIGHT) == []
     assert "after the last step" in check(replace(RIGHT, kept={W}))[0]

@@ -8,7 +8,7 @@ its slices; and a node that is not static is a *function*, which makes its resul
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice, product
 
 from gie_core.builder.expand import Expanded, Piece
@@ -83,6 +83,17 @@ class Ways:
     rejections: dict[Piece, tuple[Rejection, ...]] = field(
         default_factory=dict[Piece, tuple[Rejection, ...]]
     )
+
+    def frugal(self) -> Ways | None:
+        """The ways without kernels that must be worth it (``min_gain``).
+
+        ``None`` if there are no such kernels, or some node has no others.
+        """
+        kept = [way for way in self.kernels if not way.owner.min_gain]
+        pieces = {*self.functions, *self.joins, *(way.piece for way in (*kept, *self.views))}
+        covered = {number for piece in pieces for number in piece.covers}
+        spared = {number for way in self.kernels for number in way.piece.covers} <= covered
+        return replace(self, kernels=kept) if spared and len(kept) < len(self.kernels) else None
 
     def number(self, value: Value, layout: Layout) -> int | None:
         """Which of its layouts a value has if it lies so; ``None`` if it never does."""
@@ -275,16 +286,18 @@ class _Finder:
 
     def _demand(self, piece: Piece, candidate: Candidate) -> None:
         """Let operands lie as a kernel wants them, where they do not by themselves."""
-        for value, format_ in zip(piece.node.operands, candidate.operands, strict=True):
-            if value is None or format_ is None or value.data is not None:
-                continue
-            if not any(format_.accepts(layout) for layout in self._ways.layouts[value]):
-                self._may_lie(value, format_.layout(extents(value)))
+        for value, formats in _wanted(piece.node, candidate).items():
+            known = self._ways.layouts[value]
+            if not any(all(f.accepts(layout) for f in formats) for layout in known):
+                layout = _common(value, formats)
+                assert layout is not None, "candidates that contradict themselves are rejected"
+                self._may_lie(value, layout)
 
     def _combine(self, piece: Piece, owner: NamedProvider, candidate: Candidate) -> None:
         """A way for each combination of operand layouts that a kernel takes."""
         accepted: list[list[Layout | None]] = []
         chosen: dict[Value, int] = {}
+        wanted = _wanted(piece.node, candidate)
         for value, format_ in zip(piece.node.operands, candidate.operands, strict=True):
             if value is None or format_ is None:
                 accepted.append([None])
@@ -294,8 +307,9 @@ class _Finder:
                 accepted.append([None])
             else:
                 chosen[value] = len(accepted)
-                fitting = [x for x in self._ways.layouts[value] if format_.accepts(x)]
-                accepted.append([*fitting])
+                formats = wanted[value]
+                layouts = self._ways.layouts[value]
+                accepted.append([x for x in layouts if all(f.accepts(x) for f in formats)])
         results = tuple(
             next(
                 known
@@ -311,8 +325,7 @@ class _Finder:
                     piece.node.operands, candidate.operands, operands, strict=True
                 )
             )
-            if _fits(candidate, filled):
-                self._ways.kernels.append(Kernel(piece, owner, candidate, filled, results))
+            self._ways.kernels.append(Kernel(piece, owner, candidate, filled, results))
 
 
 def _formats(node: Node, candidate: Candidate) -> list[tuple[Value, Format]]:
@@ -332,7 +345,33 @@ def _misfit(node: Node, candidate: Candidate) -> str:
             return f"its format {format_} does not fit %{value.name}"
         if value.data is not None and not _accepts_constant(format_, value):
             return f"the constant %{value.name} lies row-major, not as {format_}; prepack it"
+    return _contradiction(node, candidate)
+
+
+def _contradiction(node: Node, candidate: Candidate) -> str:
+    """Which operand is read twice, in formats that no layout fits; nothing if none is.
+
+    A kernel reads a value in one layout, however often.
+    """
+    for value, formats in _wanted(node, candidate).items():
+        if _common(value, formats) is None:
+            return f"it reads %{value.name} as {' and as '.join(map(str, formats))} at once"
     return ""
+
+
+def _wanted(node: Node, candidate: Candidate) -> dict[Value, list[Format]]:
+    """The formats in which a kernel reads each of its operands; constants lie as they do."""
+    wanted: dict[Value, list[Format]] = {}
+    for value, format_ in zip(node.operands, candidate.operands, strict=True):
+        if value is not None and format_ is not None and value.data is None:
+            wanted.setdefault(value, []).append(format_)
+    return wanted
+
+
+def _common(value: Value, formats: Sequence[Format]) -> Layout | None:
+    """A layout that all formats accept."""
+    layouts = (format_.layout(extents(value)) for format_ in formats)
+    return next((x for x in layouts if all(f.accepts(x) for f in formats)), None)
 
 
 def _accepts_constant(format_: Format, value: Value) -> bool:
@@ -340,13 +379,6 @@ def _accepts_constant(format_: Format, value: Value) -> bool:
     own = value.tensor.dtype.numpy.itemsize
     natural = row_major(value.tensor).layout(extents(value))
     return format_.alignment <= own and format_.accepts(natural)
-
-
-def _fits(candidate: Candidate, operands: Sequence[Layout | None]) -> bool:
-    return all(
-        format_ is None or (layout is not None and format_.accepts(layout))
-        for format_, layout in zip(candidate.operands, operands, strict=True)
-    )
 
 
 def _order_of(layout: Layout) -> tuple[int, ...] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -242,3 +242,25 @@ def test_references_are_for_the_host() -> None:
     support = ReferenceProvider().supports(node, Target("cuda"))
     assert not support.ok
     assert support.reason == "the references run on the host"
+
+
+class Torn(ReferenceProvider):
+    """Reads its two operands in different orders."""
+
+    def candidates(self, node: Node, target: Target) -> Sequence[Candidate]:
+        (only,) = super().candidates(node, target)
+        orders = (0, 1), (1, 0)
+        return [replace(only, operands=tuple(Format(DType.F32, order) for order in orders))]
+
+    function = None  # pyright: ignore[reportAssignmentType] - it is asked like any other
+
+
+def test_a_kernel_that_reads_one_value_in_two_formats_is_none() -> None:
+    torn = NamedProvider("torn", Torn())
+    graph = graph_of("%y = add(%x, %x)", "f32[2, 3]")
+    ways = ways_of(graph, torn, NamedProvider("reference", ReferenceProvider()))
+    [[rejection]] = ways.rejections.values()
+    assert rejection.reason == "it reads %x as f32 and as f32 1,0 at once"
+    assert [way.owner.name for way in ways.kernels] == ["reference"]
+    same = graph_of("%y = add(%x, %x)", "f32[1, 3]")  # both orders are one
+    assert [way.owner.name for way in ways_of(same, torn).kernels] == ["torn"]

@@ -44,6 +44,16 @@ class Job:
     operand_alignments: tuple[int, ...] = ()
     result_alignments: tuple[int, ...] = ()
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether nothing is stored in a narrower type than the model says."""
+        layouts = (*self.operands, *self.results)
+        values = (*self.node.operands, *self.node.results)
+        return self.candidate.packed is None and all(
+            layout is None or value is None or layout.dtype is value.tensor.dtype
+            for value, layout in zip(values, layouts, strict=True)
+        )
+
     def __str__(self) -> str:
         results = ", ".join(str(value.type) for value in self.node.results)
         owner = f"{self.provider.name} {self.candidate.name}"

@@ -50,7 +50,8 @@ class TunerOptions:
 
     Args:
         seconds: for everything; dealt out to the nodes by what they are predicted to take. Each
-            node gets at least one right candidate, whatever that takes.
+            node gets at least one right candidate that rounds nothing to a narrower type, whatever
+            that takes.
         limit: seconds that one run of a candidate may take.
         seed: of the operands' data.
     """
@@ -168,21 +169,25 @@ class Tuner:
             self._begin(node, len(race.jobs))
         bench = Bench(Oracle(node, self._options.seed))
         field: dict[str, Contender] = {}
-        known = [t.nanoseconds for key in race.known if (t := self.cache[key]).ok]
-        best = min(known, default=None)
+        known = {key: t.nanoseconds for key in race.known if (t := self.cache[key]).ok}
+        best = min(known.values(), default=None)
+        # Narrower types may cost more error than there is, so one candidate must do without.
+        is_complete = any(race.known[key].is_exact for key in known)
         # The most promising first: it is the measure for the others.
         for key in sorted(race.jobs, key=lambda key: self._predicted(race.jobs[key])):
             # An equal node has other constants, which the oracle does not know.
             job = replace(race.jobs[key], node=node)
+            bar = best if is_complete or not job.is_exact else None
             try:
-                if best is not None and self._stopwatch.now() > deadline:
+                if bar is not None and self._stopwatch.now() > deadline:
                     raise DroppedError(Verdict.SLOW, "not looked at: the time for it was spent")
-                contender = examine(job, bench, self._stopwatch, self._limit(), best)
+                contender = examine(job, bench, self._stopwatch, self._limit(), bar)
             except DroppedError as error:
                 self._finish(key, job, error.timing)
             else:
                 field[key] = contender
                 best = min(best or contender.nanoseconds, contender.nanoseconds)
+                is_complete |= job.is_exact
         self._time(list(field.values()), deadline)
         self._planned_left -= race.budget
         self._planned_done += race.budget

@@ -99,10 +99,17 @@ def layer(columns: int = 33, name: str = "w") -> Node:
 
 
 def jobs_of(provider: Adder, node: Node) -> list[Job]:
-    dense = Format(DType.F32, (0, 1)).layout([int(str(d)) for d in node.result.tensor.dims])
+    shape = [int(str(d)) for d in node.result.tensor.dims]
     owner = NamedProvider("adder", provider, version="1")
-    offered = provider.candidates(node, HOST)
-    return [Job(node, owner, candidate, (dense, None), (dense,)) for candidate in offered]
+
+    def dense(format_: Format | None) -> Layout:
+        assert format_ is not None
+        return Format(format_.dtype, (0, 1)).layout(shape)
+
+    return [
+        Job(node, owner, each, (dense(each.operands[0]), None), (dense(each.results[0]),))
+        for each in provider.candidates(node, HOST)
+    ]
 
 
 def tuner(clock: Clock, cache: TimingCache | None = None, **options: Any) -> Tuner:
@@ -187,6 +194,35 @@ def test_the_budget_is_kept_and_every_node_gets_a_candidate(seconds: float) -> N
     left = {t.reason for t in timings if not t.ok}
     assert left <= {"not looked at: the time for it was spent"}
     assert bool(left) == (seconds < 3)
+
+
+class Narrowing(Adder):
+    """Candidates called "half…" read f16; they are predicted to be faster."""
+
+    def candidates(self, node: Node, target: Target) -> list[Candidate]:
+        half = Format(DType.F16, (0, 1)), None
+        return [
+            replace(found, operands=half, in_place=(), work=Work(calls=0))
+            if found.name.startswith("half")
+            else found
+            for found in super().candidates(node, target)
+        ]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 40.0])
+@pytest.mark.parametrize("known", [True, False])
+def test_one_candidate_that_rounds_nothing_is_timed_however_slow(
+    known: bool, seconds: float
+) -> None:
+    clock = Clock()
+    times = {"half": [MS], "slow": [99 * MS], "slower": [100 * MS]}
+    jobs = jobs_of(Narrowing(clock, dict.fromkeys(times, add), times), layer())
+    assert [job.is_exact for job in jobs] == [False, True, True]
+    tune = tuner(clock, options=TunerOptions(seconds=seconds))
+    if known:
+        assert tune.tune(jobs[:1])[0].ok
+    timings = tune.tune(jobs)
+    assert [timing.ok for timing in timings] == [True, True, False]
 
 
 def test_weights_are_cold_where_they_will_be() -> None:

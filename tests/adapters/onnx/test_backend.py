@@ -151,7 +151,7 @@ def test_the_equal_channels_exception_is_right_before_its_softmax() -> None:
     """
     ort = pytest.importorskip("onnxruntime")
     folder = Path(onnx.backend.test.__file__).parent / "data" / "light"
-    model = onnx.load(folder / "light_squeezenet.onnx")
+    model = onnx.ModelProto.FromString((folder / "light_squeezenet.onnx").read_bytes())
     softmax = model.graph.node.pop()
     assert softmax.op_type == "Softmax"
     model.graph.output[0].name = softmax.input[0]

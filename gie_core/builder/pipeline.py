@@ -148,6 +148,8 @@ def build(
             )
             plans.append(planned.plan)
             report.plans.append(planned.record)
+            if planned.note:
+                report.notes.append(planned.note)
             report.choices = report.choices or list(planned.choices)
     if len(plans) > 1:
         plans = sharing_weights(plans)

@@ -104,9 +104,14 @@ class FunctionProvider(Protocol):
 
 @dataclass(frozen=True)
 class NamedProvider:
-    """A provider, the name it was declared under, and the plugin that brings it."""
+    """A provider, the name it was declared under, and the plugin that brings it.
+
+    Args:
+        min_gain: as its declaration says.
+    """
 
     name: str
     provider: KernelProvider
     plugin: str = ""
     version: str = ""
+    min_gain: float = 0.0

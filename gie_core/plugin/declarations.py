@@ -126,11 +126,23 @@ class KernelProviderDeclaration(Declaration):
     Args:
         order: providers are asked from low to high; the core's reference has 1000.
         targets: kinds of target it has kernels for.
+        min_gain: the part of a network's time, 0 … 1, that its kernels must save together, or
+            plans do without them. For kernels that make engines slower to load, as those do
+            that need a compiler or a large library.
     """
 
     kind = "kernel provider"
     order: int = 100
     targets: tuple[str, ...] = ("host",)
+    min_gain: float = 0.0
+
+    def check(self) -> None:
+        super().check()
+        if not 0 <= self.min_gain < 1:
+            raise DeclarationError(
+                f"the min_gain of {self.kind} {self.name!r} must be at least 0 and below 1, "
+                f"not {self.min_gain!r}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

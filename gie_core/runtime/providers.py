@@ -21,6 +21,7 @@ def kernel_providers(host: PluginHost, target: Target) -> list[NamedProvider]:
             provider,
             owned.plugin.name,
             owned.declaration.version or owned.plugin.version,
+            owned.declaration.min_gain,
         )
         for owned, provider in host.load_all(declared, _make)
     ]

@@ -4,7 +4,7 @@ The file is valid safetensors: 8 bytes with the length of the header, the header
 data. The sections are its tensors, of type U8, each named by the SHA-256 of its content and
 starting at a multiple of 256 bytes; the header's only metadata, ``gie``, is the text ::
 
-    {"body":{…,"sections":[[SHA-256, bytes, kind], …]},"sha256":"…"}
+    {"body":{…,"sections":[[SHA-256, bytes, kind, CRC-32], …]},"sha256":"…"}
 
 where ``sha256`` is that of the body's text. Everything else about the file follows from the
 body: a file is read by making the header that its body asks for and comparing. So no offset
@@ -19,11 +19,12 @@ import json
 import mmap
 import os
 import threading
+import zlib
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, NamedTuple, NoReturn, cast
 
 import numpy as np
 
@@ -76,16 +77,30 @@ class Section:
         data: uint8 [n], contiguous; read only if it comes from a file.
         digest: SHA-256 of the data, in hexadecimal digits.
         kind: ``DATA`` or ``NATIVE``.
+        checksum: CRC-32 of the data, as of gzip.
     """
 
     data: Array
     digest: str
-    kind: str = DATA
+    kind: str
+    checksum: int
 
     @staticmethod
     def of(data: Array, kind: str = DATA) -> Section:
         """A section of bytes, uint8 [n]."""
-        return Section(data, hashlib.sha256(data).hexdigest(), kind)
+        return Section(data, hashlib.sha256(data).hexdigest(), kind, zlib.crc32(data))
+
+    @property
+    def has_digest(self) -> bool:
+        """Whether the data has its SHA-256: it is what somebody has written, beyond all doubt."""
+        return hashlib.sha256(self.data).hexdigest() == self.digest
+
+    @property
+    def has_checksum(self) -> bool:
+        """Whether the data has its CRC-32: no accident has changed it. It takes a third of the
+        time.
+        """
+        return zlib.crc32(self.data) == self.checksum
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +140,7 @@ def write_container(
     Raises:
         EngineFileError: the body is no JSON or too large, or the file can't be written.
     """
-    listed = [[section.digest, section.data.size, section.kind] for section in sections]
+    listed = [[s.digest, s.data.size, s.kind, s.checksum] for s in sections]
     try:
         text = canonical({**body, "sections": listed})
     except (ValueError, TypeError, RecursionError) as error:
@@ -199,9 +214,10 @@ def reading(path: str | os.PathLike[str], *, verify: bool = True) -> Generator[C
 
     Args:
         path: the file.
-        verify: compare the content of all sections with their SHA-256, native ones at once and
-            the others on a second thread; when the block ends, they are right. What is not
-            compared may be damaged, and then the answers are wrong; reading it is still safe.
+        verify: compare the content of all sections, the native ones at once with their SHA-256,
+            the others on a second thread with their CRC-32 (beside native code, which may rely on
+            them, with their SHA-256); when the block ends, they are right. What is not compared
+            may be damaged, and then the answers are wrong; reading it is still safe.
 
     Raises:
         EngineFileError: it can't be read, is no engine file, is damaged, or is of another
@@ -265,11 +281,11 @@ def _read(memory: Array, path: str | os.PathLike[str]) -> Container:
     body = _body(text)
     _check_format(body, path)
     listed = list(_listed(Item(body.pop("sections", None), "sections")))
-    if _header(text, digest, [(name, size) for name, size, _ in listed]) != header.encode():
+    if _header(text, digest, [(each.digest, each.size) for each in listed]) != header.encode():
         _damaged("its header and its description differ")
     sections = _sections(memory, 8 + len(header), listed)
     for section in sections:
-        if section.kind == NATIVE and not _is_right(section):
+        if section.kind == NATIVE and not section.has_digest:
             _damaged(f"the section {section.digest} does not have its SHA-256")
     return Container(body, sections, digest)
 
@@ -323,29 +339,40 @@ def _check_format(body: Mapping[str, Any], path: str | os.PathLike[str]) -> None
         )
 
 
-def _listed(sections: Item) -> Iterator[tuple[str, int, str]]:
-    """SHA-256, bytes and kind of each section."""
+class _Listed(NamedTuple):
+    """What a file's list of sections says of one."""
+
+    digest: str
+    size: int
+    kind: str
+    checksum: int
+
+
+def _listed(sections: Item) -> Iterator[_Listed]:
     for section in sections.items(each="section"):
-        name, size, kind = section.items(3)
+        name, size, kind, checksum = section.items(4)
         digest = name.text()
         if len(digest) != 64 or digest.strip("0123456789abcdef"):
             name.fail("it is no SHA-256")
-        yield digest, size.integer(0, MAX_SECTION), kind.choice((DATA, NATIVE))
+        yield _Listed(
+            digest,
+            size.integer(0, MAX_SECTION),
+            kind.choice((DATA, NATIVE)),
+            checksum.integer(0, 2**32 - 1),
+        )
 
 
-def _sections(
-    memory: Array, begin: int, listed: Sequence[tuple[str, int, str]]
-) -> tuple[Section, ...]:
+def _sections(memory: Array, begin: int, listed: Sequence[_Listed]) -> tuple[Section, ...]:
     """The sections, one behind the other from ``begin`` to the end of the file."""
-    end = begin + sum(_padded(size) for _, size, _ in listed)
+    end = begin + sum(_padded(each.size) for each in listed)
     if memory.size != end:
         _damaged(f"it has {memory.size} bytes instead of {end}")
     sections: list[Section] = []
-    for digest, size, kind in listed:
+    for digest, size, kind, checksum in listed:
         data = memory[begin : begin + size]
         if kind == NATIVE:  # whoever may write the file must not change it once it is compared
             data = np.frombuffer(data.tobytes(), np.uint8)
-        sections.append(Section(data, digest, kind))
+        sections.append(Section(data, digest, kind, checksum))
         if memory[begin + size : begin + _padded(size)].any():
             _damaged("there is something between its sections")
         begin += _padded(size)
@@ -353,12 +380,13 @@ def _sections(
 
 
 class _Comparison:
-    """Compares the content of data sections with their SHA-256, on a second thread until the
-    first one has nothing else to do; hashing lets go of the GIL.
+    """Compares the content of data sections, on a second thread until the first one has nothing
+    else to do; both checksums let go of the GIL.
     """
 
     def __init__(self, sections: Sequence[Section]) -> None:
         data = [section for section in sections if section.kind == DATA]
+        self._is_strict = len(data) < len(sections)
         # The largest come first, so that in the end both threads are done at the same time.
         self._todo = deque(sorted(data, key=lambda section: section.data.size, reverse=True))
         self._bad: list[str] = []
@@ -374,18 +402,14 @@ class _Comparison:
         self._work()
         self._helper.join()
         if self._bad:
-            _damaged(f"the section {min(self._bad)} does not have its SHA-256")
+            _damaged(f"the section {min(self._bad)} does not have its checksum")
 
     def _work(self) -> None:
         with contextlib.suppress(IndexError):
             while True:
                 section = self._todo.popleft()
-                if not _is_right(section):
+                if not (section.has_digest if self._is_strict else section.has_checksum):
                     self._bad.append(section.digest)
-
-
-def _is_right(section: Section) -> bool:
-    return hashlib.sha256(section.data).hexdigest() == section.digest
 
 
 def _damaged(problem: str) -> NoReturn:

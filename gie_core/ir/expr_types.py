@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -171,6 +170,8 @@ def can_overflow(source: DType, target: DType) -> bool:
 
 def did_you_mean(name: str, known: Sequence[str] | dict[str, Function]) -> str:
     """``"; did you mean 'x'?"`` where something is close, else nothing."""
+    import difflib  # it takes a while, and is for mistakes only
+
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 

@@ -11,8 +11,9 @@ __all__ = ["Lexer", "TextError", "Token"]
 
 _TOKEN = re.compile(
     r"""
-    (?P<space>[ \t\r\n]+ | \#[^\n]*)
-  | (?P<value>%(?:[\w./]+ | "(?:[^"\\\n]|\\.)*"))
+    (?:[ \t\r\n]+ | \#[^\n]*)*+
+  (?:
+    (?P<value>%(?:[\w./]+ | "(?:[^"\\\n]|\\.)*"))
   | (?P<bytes>b"[A-Za-z0-9+/=]*")
   | (?P<string>"(?:[^"\\\n]|\\.)*")
   | (?P<program>`[^`]*`)
@@ -20,6 +21,9 @@ _TOKEN = re.compile(
   | (?P<number>-?(?:\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|inf\b|nan\b))
   | (?P<name>[A-Za-z_][\w.]*)
   | (?P<mark>->|//|[{}\[\]()<>=,:+*-])
+  | (?P<end>\Z)
+  | (?P<other>.)
+  )
     """,
     re.VERBOSE | re.ASCII,
 )
@@ -48,25 +52,36 @@ class Lexer:
     def __init__(self, text: str, where: str = "graph text") -> None:
         self._text = text
         self._where = where
-        self._position = 0
+        self._end = 0
         self.token = self._scan()
 
     def _scan(self) -> Token:
-        while self._position < len(self._text):
-            match = _TOKEN.match(self._text, self._position)
-            if match is None:
-                raise self.error(
-                    f"unexpected character {self._text[self._position]!r}", self._position
-                )
-            self._position = match.end()
-            if match.lastgroup != "space":
-                return Token(str(match.lastgroup), match.group(), match.start())
-        return Token("end", "", len(self._text))
+        match = _TOKEN.match(self._text, self._end)
+        assert match is not None, "everything is a token, or another character"
+        kind = str(match.lastgroup)
+        if kind == "other":
+            raise self.error(f"unexpected character {match[kind]!r}", match.start(kind))
+        self._end = match.end()
+        return Token(kind, match[kind], match.start(kind))
 
     def next(self) -> Token:
         """Take the current token."""
         token, self.token = self.token, self._scan()
         return token
+
+    def whole(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        """Take what a pattern matches from the current token on; ``None`` if it does not.
+
+        For what is frequent and more than a token.
+
+        Args:
+            pattern: ends where a token ends.
+        """
+        match = pattern.match(self._text, self.token.position)
+        if match is not None:
+            self._end = match.end()
+            self.token = self._scan()
+        return match
 
     def at(self, text: str) -> bool:
         """Whether the current token is this mark or name."""

@@ -23,12 +23,22 @@ exists has attributes of the declared types.
 from __future__ import annotations
 
 import enum
+import importlib
 import inspect
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, FrozenInstanceError, dataclass, fields, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, dataclass_transform, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Self,
+    TypeGuard,
+    cast,
+    dataclass_transform,
+    get_type_hints,
+)
 
 from gie_core.errors import GieError
 from gie_core.ir.attribute import Kind, kind_of
@@ -235,12 +245,25 @@ def _attribute_kinds(cls: type[Op]) -> Mapping[str, Kind]:
 
 
 class OpRegistry(Mapping[str, type[Op]]):
-    """Op classes by name."""
+    """Op classes by name.
 
-    def __init__(self, ops: Iterable[type[Op]] = ()) -> None:
+    Args:
+        ops: those that it has.
+        homes: further ops, by name, with the modules that define them; a module is imported
+            when one of its ops is asked for.
+    """
+
+    def __init__(
+        self, ops: Iterable[type[Op]] = (), homes: Mapping[str, str] | None = None
+    ) -> None:
         self._ops: dict[str, type[Op]] = {}
+        self._homes = dict(homes or {})
         for op in ops:
             self.add(op)
+
+    def copy(self) -> OpRegistry:
+        """Another one with the same ops."""
+        return OpRegistry(self._ops.values(), self._homes)
 
     def add(self, op: type[Op]) -> None:
         """Register an op class.
@@ -248,7 +271,8 @@ class OpRegistry(Mapping[str, type[Op]]):
         Raises:
             OpError: another class has this name.
         """
-        known = self._ops.setdefault(op.name, op)
+        known = self.get(op.name, op)
+        self._ops[op.name] = known
         if known is not op:
             raise OpError(
                 f"two ops are called {op.name!r}: {known.__module__}.{known.__qualname__} "
@@ -256,10 +280,20 @@ class OpRegistry(Mapping[str, type[Op]]):
             )
 
     def __getitem__(self, name: str) -> type[Op]:
+        if name not in self._ops and name in self._homes:
+            members = vars(importlib.import_module(self._homes[name])).values()
+            self._ops[name] = next(m for m in members if _is_op(m) and m.name == name)
         return self._ops[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._ops or name in self._homes
+
     def __iter__(self) -> Iterator[str]:
-        return iter(self._ops)
+        return iter(dict.fromkeys((*self._homes, *self._ops)))
 
     def __len__(self) -> int:
-        return len(self._ops)
+        return len(self._homes.keys() | self._ops.keys())
+
+
+def _is_op(member: object) -> TypeGuard[type[Op]]:
+    return isinstance(member, type) and issubclass(member, Op) and "name" in vars(member)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
-import difflib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar, cast
@@ -24,6 +24,7 @@ from gie_core.ir.types import Array, DType, OptionalType, SequenceType, TensorTy
 __all__ = ["parse_graph"]
 
 MAX_NESTING = 100
+_STATIC_SHAPE = re.compile(r"\[([0-9]{1,18}(?:, ?[0-9]{1,18})*)\]")
 _T = TypeVar("_T")
 
 
@@ -157,6 +158,8 @@ class _Parser:
     def _op_class(self) -> type[Op]:
         token = self.lexer.take("name")
         if token.text not in self.ops:
+            import difflib  # it takes a while, and is for mistakes only
+
             close = difflib.get_close_matches(token.text, self.ops, 1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise self.lexer.error(f"there is no op {token.text!r}{hint}", token.position)
@@ -256,6 +259,8 @@ class _Parser:
         return self._guard(lambda: TensorType(dtype, shape), position)
 
     def _shape(self) -> tuple[Dim, ...] | None:
+        if static := self.lexer.whole(_STATIC_SHAPE):
+            return tuple(map(int, static[1].split(",")))
         self.lexer.expect("[")
         if self.lexer.accept("*"):
             self.lexer.expect("]")

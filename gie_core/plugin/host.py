@@ -153,12 +153,11 @@ class PluginHost:
 
     def ops(self) -> OpRegistry:
         """The core's ops and the plugins'. A plugin whose ops don't load or clash is failed."""
-        from gie_core.ir.op import OpRegistry
         from gie_core.ops import core_ops
 
-        registry = OpRegistry(core_ops().values())
+        registry = core_ops().copy()
         for plugin in self.plugins:
-            extended = OpRegistry(registry.values())
+            extended = registry.copy()
             for declaration in list(plugin.declarations):
                 if isinstance(declaration, OpsDeclaration):
                     self.load(Owned(declaration, plugin), partial(_add_ops, extended))

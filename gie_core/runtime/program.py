@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -21,6 +20,9 @@ from gie_core.ops.run import ExecutionError, bind_symbols, failed, resolve
 from gie_core.plugin.blame import blame
 from gie_core.runtime.dispatch import Dispatcher
 from gie_core.runtime.memory import HostMemory, read_only
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["Program", "Tap"]
 
@@ -132,6 +134,8 @@ class Program:
             except BaseException:
                 halt()
                 raise
+
+        from concurrent.futures import ThreadPoolExecutor, wait  # few plans have streams
 
         count = self._plan.streams
         if self._pool is None:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def canonical(body: dict[str, Any]) -> str:
 
 
 def listed(data: Sequence[bytes], kind: str = "data") -> list[list[Any]]:
-    return [[hashlib.sha256(each).hexdigest(), len(each), kind] for each in data]
+    return [[hashlib.sha256(x).hexdigest(), len(x), kind, zlib.crc32(x)] for x in data]
 
 
 def test_round_trip(path: Path) -> None:
@@ -185,12 +186,17 @@ BAD: dict[str, tuple[bytes, str]] = {
     "not ASCII": (pack('{"format":[1,0],"x":"ä","sections":[]}', []), "not ASCII"),
     "sections no list": (changed(sections={}), "sections: expected a list"),
     "section no list": (changed(sections=[7]), "section 0: expected a list"),
-    "negative size": (changed(sections=[["0" * 64, -1, "data"]]), "section 0, item 1"),
-    "fractional size": (changed(sections=[["0" * 64, 1.5, "data"]]), "section 0, item 1"),
-    "enormous size": (changed(sections=[["0" * 64, 2**60, "data"]]), "section 0, item 1"),
-    "large size": (changed(sections=[["0" * 64, 2**45, "data"]]), "header and its description"),
-    "no digest": (changed(sections=[['","x":"', 1, "data"]]), "section 0, item 0: it is no SHA"),
-    "no kind": (changed(sections=[["0" * 64, 1, "code"]]), "'code' is not one of data, native"),
+    "negative size": (changed(sections=[["0" * 64, -1, "data", 0]]), "section 0, item 1"),
+    "fractional size": (changed(sections=[["0" * 64, 1.5, "data", 0]]), "section 0, item 1"),
+    "enormous size": (changed(sections=[["0" * 64, 2**60, "data", 0]]), "section 0, item 1"),
+    "large size": (changed(sections=[["0" * 64, 2**45, "data", 0]]), "header and its description"),
+    "no digest": (changed(sections=[['","x":"', 1, "data", 0]]), "section 0, item 0: it is no SHA"),
+    "no checksum": (
+        changed(sections=[["0" * 64, 1, "data"]]),
+        "section 0: expected 4 items",
+    ),
+    "large checksum": (changed(sections=[["0" * 64, 1, "data", 2**32]]), "section 0, item 3"),
+    "no kind": (changed(sections=[["0" * 64, 1, "code", 0]]), "'code' is not one of data, native"),
 }
 
 
@@ -228,23 +234,38 @@ def test_what_stands_between_sections_is_found(path: Path) -> None:
         read_container(path)
 
 
-@pytest.mark.parametrize(("kind", "verify", "found"), [
-    ("data", True, True),
-    ("data", False, False),
-    (NATIVE, True, True),
-    (NATIVE, False, True),
+CHECKSUM, DIGEST = "does not have its checksum", "does not have its SHA-256"
+
+
+@pytest.mark.parametrize(("kind", "verify", "message"), [
+    ("data", True, CHECKSUM),
+    ("data", False, ""),
+    (NATIVE, True, DIGEST),
+    (NATIVE, False, DIGEST),
 ])  # fmt: skip
-def test_damaged_data_is_found(tmp_path: Path, kind: str, verify: bool, found: bool) -> None:
+def test_damaged_data_is_found(tmp_path: Path, kind: str, verify: bool, message: str) -> None:
     path = tmp_path / "a.gie"
     write_container(path, BODY, [section(256, kind), section(9)])
     content = bytearray(path.read_bytes())
     content[-512] ^= 1
     path.write_bytes(content)
-    if not found:
+    if not message:
         read_container(path, verify=verify)
         return
-    with pytest.raises(EngineFileError, match="does not have its SHA-256"):
+    with pytest.raises(EngineFileError, match=message):
         read_container(path, verify=verify)
+
+
+def test_beside_native_code_no_data_can_be_exchanged(tmp_path: Path) -> None:
+    """A CRC-32 is easy to keep; native code that is known may rely on what lies beside it."""
+    path = tmp_path / "a.gie"
+    data = section(256)
+    forged = Section(np.zeros(256, np.uint8), data.digest, data.kind, zlib.crc32(bytes(256)))
+    write_container(path, BODY, [forged])
+    read_container(path)
+    write_container(path, BODY, [forged, section(9, NATIVE)])
+    with pytest.raises(EngineFileError, match=CHECKSUM):
+        read_container(path)
 
 
 def test_damage_outranks_what_it_led_to(tmp_path: Path) -> None:
@@ -253,7 +274,7 @@ def test_damage_outranks_what_it_led_to(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(EngineFileError, match="does not have its SHA-256"), reading(path):
+    with pytest.raises(EngineFileError, match=CHECKSUM), reading(path):
         raise ValueError("a weight is negative")
 
 

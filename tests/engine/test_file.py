@@ -270,7 +270,7 @@ def edited(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
     """Change the body of a file, and make all hashes right again."""
     content = read_container(path)
     body = copy.deepcopy(content.body)
-    sections = [Section(s.data.copy(), s.digest, s.kind) for s in content.sections]
+    sections = [Section(s.data.copy(), s.digest, s.kind, s.checksum) for s in content.sections]
     edit(body)
     write_container(path, body, sections)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -16,31 +18,11 @@ from gie_core.ops.elementwise import Elementwise
 
 OPS = sorted(core_ops().values(), key=lambda op: op.name)
 
-# The families that this table names hold exactly these ops.
-EXPECTED = {
-    "arithmetic": """abs acos acosh add and asin asinh atan atanh bitwise_and bitwise_not bitwise_or
-        bitwise_xor cast ceil clip cos cosh div equal erf exp floor greater greater_equal is_inf
-        is_nan less less_equal log max min mod mul neg not or pow reciprocal round shift_left
-        shift_right sign sin sinh sqrt sub tan where xor""",
-    "activation": """celu elu gelu hard_sigmoid hard_swish leaky_relu mish prelu relu selu shrink
-        sigmoid silu softplus softsign tanh thresholded_relu""",
-    "shape": """concat depth_to_space expand pad range reshape shape_of slice space_to_depth split
-        tile transpose trilu""",
-    "index": """arg_max arg_min compress cumsum gather gather_elements gather_nd nonzero one_hot
-        reverse_sequence scatter_elements scatter_nd top_k""",
-    "quantize": "dequantize quantize",
-    "control": "if loop",
-    "identity": "dropout identity",
-    "conv": "conv conv_integer conv_transpose",
-    "pool": "average_pool lp_pool max_pool max_pool_with_indices",
-    "linear": "einsum gemm matmul matmul_integer",
-}
 
-
-@pytest.mark.parametrize("family", EXPECTED)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_family_holds_its_ops(family: str) -> None:
     module = importlib.import_module(f"gie_core.ops.{family}")
-    assert sorted(op.name for op in ops_of(module)) == EXPECTED[family].split()
+    assert sorted(op.name for op in ops_of(module)) == FAMILIES[family].split()
 
 
 def test_every_module_that_defines_ops_is_a_family() -> None:
@@ -81,6 +63,38 @@ class TestEveryOp:
 
     def test_is_exported(self, op: type[Op]) -> None:
         assert op.__name__ in importlib.import_module(op.__module__).__all__
+
+
+def test_a_family_is_imported_when_one_of_its_ops_is_asked_for() -> None:
+    code = (
+        "import sys; from gie_core.ops import core_ops\n"
+        "ops = core_ops(); assert len(ops) == len(set(ops)) > 100 and 'tanh' in ops\n"
+        "def there(family): return f'gie_core.ops.{family}' in sys.modules\n"
+        "assert not there('activation') and not there('index')\n"
+        "assert ops['tanh'].name == 'tanh' and there('activation') and not there('index')\n"
+        "assert 'sigmoid_' not in ops and ops.get('sigmoid_') is None\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_copy_is_extended_alone() -> None:
+    class Novel(Elementwise, name="novel", formula="a + a"):
+        """A new op."""
+
+    copy = core_ops().copy()
+    assert dict(copy) == dict(core_ops())
+    copy.add(Novel)
+    assert copy["novel"] is Novel
+    assert "novel" not in core_ops()
+    assert len(copy) == len(core_ops()) + 1
+
+
+def test_an_op_of_a_family_clashes_though_nobody_asked_for_it() -> None:
+    class Other(Elementwise, name="celu", formula="a + a"):
+        """Another celu."""
+
+    with pytest.raises(OpError, match="two ops are called 'celu'"):
+        core_ops().copy().add(Other)
 
 
 def test_registry_is_made_once() -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any, cast
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from gie_core.ir.graph import Node
-from gie_core.ir.types import Array, DType
+from gie_core.ir.types import Array, DType, Shape, TensorType
 from gie_core.ops.conv import Conv, ConvTranspose
 from gie_core.ops.extents import as_ints
 from gie_core.ops.window import Window
@@ -46,19 +46,9 @@ class Geometry:
     @staticmethod
     def of(node: Node) -> Geometry:
         """The geometry of a static ``conv`` or ``conv_transpose``."""
+        x, weight = (value.tensor.dims for value in node.operands[:2] if value)
         op = cast("Conv | ConvTranspose", node.op)
-        x, weight = (as_ints(value.tensor.dims) for value in node.operands[:2] if value)
-        y = as_ints(node.result.tensor.dims)
-        return Geometry(
-            images=x[0],
-            channels=x[1],
-            results=y[1],
-            groups=op.groups,
-            window=op.window(weight),
-            spatial=x[2:],
-            extents=y[2:],
-            dtype=node.result.tensor.dtype,
-        )
+        return _geometry(op, x, weight, node.result.tensor)
 
     @cached_property
     def wide(self) -> np.dtype[Any]:
@@ -94,6 +84,21 @@ class Geometry:
     def pads(self) -> bool:
         """Whether windows see positions around the input."""
         return any(as_ints((*self.window.pads_begin, *self.window.pads_end)))
+
+
+@lru_cache(1024)  # each method of a provider asks for it, and for all its variants
+def _geometry(op: Conv | ConvTranspose, x: Shape, weight: Shape, result: TensorType) -> Geometry:
+    x, y = as_ints(x), as_ints(result.dims)
+    return Geometry(
+        images=x[0],
+        channels=x[1],
+        results=y[1],
+        groups=op.groups,
+        window=op.window(as_ints(weight)),
+        spatial=x[2:],
+        extents=y[2:],
+        dtype=result.dtype,
+    )
 
 
 def arranged(memory: Array, shape: Sequence[int], channels_last: bool) -> Array:

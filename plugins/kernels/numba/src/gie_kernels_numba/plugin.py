@@ -16,7 +16,7 @@ def gie_kernel_providers() -> list[KernelProviderDeclaration]:
             factory="gie_kernels_numba.provider:NumbaProvider",
             summary="Kernels compiled by Numba",
             order=110,
-            min_gain=0.05,  # its machine code is loaded by a library of 100 MB
+            min_gain=0.1,  # its machine code is loaded by a library of 100 MB
             targets=("host",),
         )
     ]

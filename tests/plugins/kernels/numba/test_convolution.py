@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
 import pytest
 
+from gie_core.ir.parser import parse_graph
+from gie_core.ir.types import Array
+from gie_core.kernels.provider import KernelError, Memory
+from gie_core.ops import core_ops
+from gie_core.runtime.target import HOST
 from gie_core.testing.kernels import check_graph, check_node, check_unsupported
 from gie_kernels_numba import product
 from gie_kernels_numba.provider import NumbaProvider
@@ -172,3 +180,34 @@ def test_product_with_bias_alone() -> None:
 )
 def test_refuses(call: str, inputs: dict[str, str], constants: dict[str, str], reason: str) -> None:
     check_unsupported(PROVIDER, call, inputs, constants, match=reason)
+
+
+FORGED: dict[str, Callable[[list[Array]], list[Array]]] = {
+    "smaller weight": lambda c: [c[0][:8], c[1]],
+    "smaller bias": lambda c: [c[0], c[1][:7]],
+    "a bias too many": lambda c: [*c, c[1]],
+    "no bias": lambda c: c[:1],
+    "another type": lambda c: [c[0].astype(np.float64), c[1]],
+    "turned": lambda c: [c[0].T, c[1]],
+}
+
+
+@pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)
+def test_packed_weights_that_nobody_packed_are_refused(
+    forge: Callable[[list[Array]], list[Array]],
+) -> None:
+    """They may come from an engine file, and a loop would read beyond their end."""
+    graph = parse_graph(
+        'graph g { input %x: f32[1, 8, 6, 7] const %w: f32[8, 1, 3, 3] = blob "w" '
+        "%y = conv(%x, %w) {groups = 8} return %y }",
+        core_ops(),
+        {"w": np.ones((8, 1, 3, 3), np.float32)},
+    )
+    (node,) = graph.nodes
+    (candidate,) = PROVIDER.candidates(node, HOST)
+    packed = [*PROVIDER.prepack(node, candidate.name)]
+    x, y = np.zeros((1, 6, 7, 8), np.float32), np.zeros((1, 4, 5, 8), np.float32)
+    images = (np.moveaxis(x, -1, 1), None), (np.moveaxis(y, -1, 1),)
+    PROVIDER.bind(node, candidate.name, Memory(*images, tuple(packed)))
+    with pytest.raises(KernelError, match="its packed weights are"):
+        PROVIDER.bind(node, candidate.name, Memory(*images, tuple(forge(packed))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, cast
@@ -12,8 +13,9 @@ from gie_core.ir.graph import Node, Value
 from gie_core.ir.types import Array, DType
 from gie_core.kernels.candidate import Candidate, Support, Work
 from gie_core.kernels.format import Format, Strides, channels_last, row_major
-from gie_core.kernels.provider import Launch, Memory
+from gie_core.kernels.provider import KernelError, Launch, Memory
 from gie_core.ops.conv import Conv
+from gie_core.ops.extents import as_ints
 from gie_core.ops.window import Window
 from gie_kernels_numba.body import Body, body_of, operand_of
 from gie_kernels_numba.formula import arranged
@@ -83,7 +85,7 @@ class ConvolutionMethod(Method):
 
     def bind(self, node: Node, candidate: str, memory: Memory) -> Launch:
         body = _checked(node)
-        weight, bias, *others = memory.constants
+        weight, bias, *others = _right(node, body, memory.constants)
         arrays = dict(zip(_inner(node, body), memory.operands, strict=True))
         arrays.update(zip(_known(body), others, strict=True))
         (result,) = memory.results
@@ -137,6 +139,24 @@ def _weights(body: Body) -> tuple[Array, Array | None]:
     if weight is None:
         raise TypeError(f"{body.first}: its weight is not constant")
     return weight, bias
+
+
+def _right(node: Node, body: Body, constants: Sequence[Array]) -> Sequence[Array]:
+    """The packed constants. Compiled loops look at no shape, and engine files are not trusted.
+
+    Raises:
+        KernelError: they are not what ``prepack`` makes.
+    """
+    results, *kernel = as_ints(operand_of(body.first, 1).tensor.dims)
+    known = [as_ints(value.tensor.dims) for value in _known(body)]
+    expected = [(math.prod(kernel), results), (results,), *known]
+    if [(c.dtype, c.shape) for c in constants] != [(np.float32, shape) for shape in expected]:
+        found = ", ".join(f"{c.dtype} {list(c.shape)}" for c in constants)
+        wanted = ", ".join(f"float32 {list(shape)}" for shape in expected)
+        raise KernelError(
+            f"{node}: its packed weights are {found}, not {wanted}; build the engine again"
+        )
+    return constants
 
 
 def _known(body: Body) -> dict[Value, Array]:

@@ -14,6 +14,7 @@ from gie_core.kernels.candidate import Candidate, Support
 from gie_core.runtime.target import Target
 
 __all__ = [
+    "CandidateFinder",
     "Function",
     "FunctionProvider",
     "KernelError",
@@ -87,6 +88,20 @@ class KernelProvider(Protocol):
         """What runs the candidate in this memory, to be called in this order, many times.
 
         Host kernels run under ``np.errstate(all="ignore")``.
+        """
+        ...
+
+
+@runtime_checkable
+class CandidateFinder(Protocol):
+    """A provider that makes one candidate without making them all.
+
+    Loading an engine asks for those that its plans name; with many for a node this saves time.
+    """
+
+    def candidate(self, node: Node, name: str, target: Target) -> Candidate | None:
+        """Of what ``candidates`` returns for a supported node, that of a name; ``None`` if there
+        is none. The name may come from a file, and be anything.
         """
         ...
 

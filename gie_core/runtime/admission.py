@@ -22,7 +22,7 @@ from gie_core.ir.specialize import is_static
 from gie_core.ir.types import Array
 from gie_core.kernels.candidate import Candidate
 from gie_core.kernels.format import Format
-from gie_core.kernels.provider import NamedProvider
+from gie_core.kernels.provider import CandidateFinder, NamedProvider
 from gie_core.plugin.blame import blame
 from gie_core.runtime.target import Target
 
@@ -62,7 +62,7 @@ class _Gate:
     def __init__(self, providers: Sequence[NamedProvider], target: Target) -> None:
         self._providers = {each.name: each for each in providers}
         self._target = target
-        self._known: dict[Hashable, dict[str, Candidate]] = {}
+        self._known: dict[Hashable, Candidate | None] = {}
 
     def check(self, where: str, plan: Plan, step: Step) -> None:
         candidate = self._candidate(where, step)
@@ -83,18 +83,23 @@ class _Gate:
         owner = self._providers.get(step.provider)
         if owner is None:
             _fail(where, f"there is no kernel provider {step.provider!r}")
-        key = owner.name, _signature(step.node)
+        key = owner.name, _signature(step.node), step.candidate
         if key not in self._known:
             with blame(owner.plugin, f"at {where}, candidates() of the provider {owner.name!r}"):
-                self._known[key] = self._offered(owner, step.node)
-        if step.candidate not in self._known[key]:
+                self._known[key] = self._offered(owner, step.node, step.candidate)
+        found = self._known[key]
+        if found is None:
             _fail(where, f"{owner.name!r} has no candidate {step.candidate!r} for it")
-        return self._known[key][step.candidate]
+        return found
 
-    def _offered(self, owner: NamedProvider, node: Node) -> dict[str, Candidate]:
-        if not is_static(node) or not owner.provider.supports(node, self._target).ok:
-            return {}
-        return {each.name: each for each in owner.provider.candidates(node, self._target)}
+    def _offered(self, owner: NamedProvider, node: Node, name: str) -> Candidate | None:
+        provider = owner.provider
+        if not is_static(node) or not provider.supports(node, self._target).ok:
+            return None
+        if isinstance(provider, CandidateFinder):
+            return provider.candidate(node, name, self._target)
+        offered = provider.candidates(node, self._target)
+        return next((each for each in offered if each.name == name), None)
 
 
 # ── Memory ──────────────────────────────────────────────────────────────────────────────

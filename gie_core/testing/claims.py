@@ -9,7 +9,7 @@ from gie_core.ir.graph import Graph, Node, Value
 from gie_core.ir.text import format_graph
 from gie_core.kernels.candidate import Candidate, Support
 from gie_core.kernels.format import Format, Strides
-from gie_core.kernels.provider import KernelProvider
+from gie_core.kernels.provider import CandidateFinder, KernelProvider
 from gie_core.runtime.target import Target
 from gie_core.testing.judge import isolate
 from gie_core.testing.memory import extents
@@ -46,8 +46,22 @@ def ask(provider: KernelProvider, graph: Graph, target: Target) -> list[Candidat
     assert list(provider.candidates(node, target)) == candidates, "a second call gives others"
     assert list(provider.candidates(copy, target)) == candidates, "an equal node gets others"
     assert provider.supports(node, target).ok, "it supports the node only at first"
+    if isinstance(provider, CandidateFinder):
+        _check_finder(provider, node, target, candidates)
     assert format_graph(graph) == before, f"it changed the graph, which was {before}"
     return candidates
+
+
+def _check_finder(
+    finder: CandidateFinder, node: Node, target: Target, candidates: Sequence[Candidate]
+) -> None:
+    for each in candidates:
+        found = finder.candidate(node, each.name, target)
+        assert found == each, f"candidate() gives {found} for {each.name!r}, candidates() {each}"
+    known = {each.name for each in candidates}
+    for name in sorted({"", "x", *(f"{n} x" for n in known), *(n[:-1] for n in known)} - known):
+        found = finder.candidate(node, name, target)
+        assert found is None, f"candidate() gives {found} for {name!r}, candidates() none"
 
 
 def _check_claims(node: Node, candidates: Sequence[Candidate]) -> None:

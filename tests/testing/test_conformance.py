@@ -101,6 +101,19 @@ class Renaming(Relus):
         return super().candidates(node, target)
 
 
+class Finding(Relus):
+    """Finds its candidate, under any name."""
+
+    def candidate(self, node: Node, name: str, target: Target) -> Candidate | None:
+        (one,) = super().candidates(node, target)
+        return one
+
+
+class Forgetful(Relus):
+    def candidate(self, node: Node, name: str, target: Target) -> Candidate | None:
+        return None
+
+
 class Negating(Relus):
     def compute(self, node: Node, operands: Sequence[Any], out: Sequence[Array]) -> None:
         np.negative(operands[0], out=out[0])
@@ -117,6 +130,8 @@ class Negating(Relus):
         (Raising, r"supports\(\) raises KeyError: 'n'"),
         (Counting, "a second call gives others"),
         (Renaming, "it changed the graph"),
+        (Finding, r"candidate\(\) gives Candidate\(.* for '', candidates\(\) none"),
+        (Forgetful, r"candidate\(\) gives None for 'arrays', candidates\(\) Candidate"),
         (
             Negating,
             r"cases fail\n\nrelu\(f32\[3, 5\]\)\ncandidate 'arrays': %y0 has",

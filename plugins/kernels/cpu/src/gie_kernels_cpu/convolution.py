@@ -137,9 +137,21 @@ class ConvolutionMethod(Method):
 
     def candidates(self, node: Node, constants: Constants) -> Sequence[Candidate]:
         geometry = Geometry.of(node)
-        fixed = constants(node.operands[1]) is not None
         return [
             self._candidate(node, geometry, variant, constants)
+            for variant in self._possible(node, geometry, constants)
+        ]
+
+    def candidate(self, node: Node, name: str, constants: Constants) -> Candidate | None:
+        geometry, variant = Geometry.of(node), VARIANTS.get(name)
+        if variant not in self._possible(node, geometry, constants):
+            return None
+        return self._candidate(node, geometry, variant, constants)
+
+    def _possible(self, node: Node, geometry: Geometry, constants: Constants) -> list[Variant]:
+        fixed = constants(node.operands[1]) is not None
+        return [
+            variant
             for variant in self.variants(geometry)
             if fixed or not (variant.weights or self.needs_constant)
         ]

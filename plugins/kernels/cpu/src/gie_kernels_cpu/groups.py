@@ -91,6 +91,16 @@ class FusedGroup(Method):
             for inner in method.candidates(fused.node, known)
         ]
 
+    def candidate(self, node: Node, name: str, constants: Constants) -> Candidate | None:
+        fused, known = self._checked(node), _through(node, constants)
+        for prefix, method in self._supporting(fused.node).items():
+            if name.startswith(prefix):
+                inner = method.candidate(fused.node, name.removeprefix(prefix), known)
+                if inner is not None:
+                    inner = replace(inner, name=name)
+                    return _candidate(fused, node, inner, known, self._scratch(fused))
+        return None
+
     def prepack(self, node: Node, candidate: str, constants: Constants) -> Sequence[Array]:
         fused = self._checked(node)
         method, name = find_method(self._methods(fused.node.op), candidate)

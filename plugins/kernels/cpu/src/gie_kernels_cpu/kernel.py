@@ -73,6 +73,11 @@ class Method(ABC):
         The format of an operand that ``prepack`` hands over is ``None``.
         """
 
+    def candidate(self, node: Node, name: str, constants: Constants) -> Candidate | None:
+        """The candidate of a name; ``None`` if there is none."""
+        found = self.candidates(node, constants)
+        return next((each for each in found if each.name == name), None)
+
     def prepack(self, node: Node, candidate: str, constants: Constants) -> Sequence[Array]:
         """The constants as the candidate wants them."""
         return ()

@@ -112,6 +112,14 @@ class CpuProvider:
         ]
         return ranked(found) if isinstance(node.op, Conv | Group) else found
 
+    def candidate(self, node: Node, name: str, target: Target) -> Candidate | None:
+        for prefix, method in self._of(node.op).items():
+            if name.startswith(prefix) and method.supports(node).ok:
+                found = method.candidate(node, name.removeprefix(prefix), constant_of)
+                if found is not None:
+                    return replace(found, name=name)
+        return None
+
     def prepack(self, node: Node, candidate: str) -> Sequence[Array]:
         method, name = find_method(self._of(node.op), candidate)
         return method.prepack(node, name, constant_of)

@@ -17,6 +17,7 @@ from gie_core.builder.error_budget import (
 from gie_core.builder.expand import Expanded, materialize
 from gie_core.builder.prices import TimedPrices, Timings
 from gie_core.builder.ways import Kernel
+from gie_core.engine.assemble import Pack
 from gie_core.engine.plan import Plan
 from gie_core.errors import GieError
 from gie_core.ir.graph import Graph, Value
@@ -25,7 +26,6 @@ from gie_core.kernels.format import Layout
 from gie_core.kernels.provider import NamedProvider
 from gie_core.runtime.context import HostContext
 from gie_core.runtime.dispatch import Dispatcher
-from gie_core.runtime.replan import packer
 from gie_core.runtime.target import Target
 
 __all__ = ["Accuracy", "BudgetedPrices", "ErrorModel", "calibration_inputs", "storage_types"]
@@ -130,7 +130,7 @@ class BudgetedPrices(TimedPrices):
         target: see ``TimedPrices``.
         timings: likewise.
         errors: what errors do to the outputs.
-        providers: pack constants, to know their size.
+        pack: packs constants, to know their size.
         memory: whether bytes are the price, and time only decides between equals.
     """
 
@@ -139,12 +139,12 @@ class BudgetedPrices(TimedPrices):
         target: Target,
         timings: Timings,
         errors: ErrorModel,
-        providers: Sequence[NamedProvider],
+        pack: Pack,
         memory: bool,
     ) -> None:
         super().__init__(target, timings)
         self._errors = errors
-        self._pack = packer(providers)
+        self._pack = pack
         self._memory = memory
         self._packed: dict[tuple[int, str, str], int] = {}
 

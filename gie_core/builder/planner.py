@@ -14,7 +14,7 @@ from gie_core.builder.pins import pinned
 from gie_core.builder.prices import JobList, ModelPrices, SoundPrices, TimedPrices, Timings
 from gie_core.builder.records import choices_of, plan_record
 from gie_core.builder.report import KernelChoice, PlanRecord
-from gie_core.builder.rivals import Rival, and_frugal, worthiest
+from gie_core.builder.rivals import Rival, and_frugal, packing_once, worthiest
 from gie_core.builder.strategy import StrategyError, solve
 from gie_core.builder.tuner import Tuner
 from gie_core.builder.ways import Ways, find_ways
@@ -24,6 +24,7 @@ from gie_core.errors import GieError
 from gie_core.ir.graph import Graph
 from gie_core.ir.specialize import specialize
 from gie_core.kernels.provider import NamedProvider
+from gie_core.runtime.replan import packer
 from gie_core.runtime.target import Target
 
 __all__ = ["Clocks", "Planned", "plan_graph"]
@@ -96,7 +97,7 @@ def plan_graph(
     timings = _measured(ways, target, clocks.kernels, workspace)
     if accuracy.storage or accuracy.memory:
         return _within_budget(ways, timings, accuracy, clocks, providers, target, workspace, sizes)
-    prices = TimedPrices(target, timings)
+    prices, pack = TimedPrices(target, timings), packing_once(packer(providers))
 
     def plans(ways: Ways) -> list[Rival]:
         formulation = formulate(ways, prices, workspace)
@@ -106,8 +107,8 @@ def plan_graph(
         (steady,) = solve(modelled.problem)
         if steady.options not in [solution.options for solution in solutions]:
             solutions.append(steady)
-        rivals = [Rival.of(formulation, solution, providers, sizes) for solution in solutions]
-        return rivals + rivals[0].on_streams(providers)
+        rivals = [Rival.of(formulation, solution, pack, sizes) for solution in solutions]
+        return rivals + rivals[0].on_streams()
 
     return _fastest(and_frugal(ways, plans), ways, prices, clocks, providers)
 
@@ -120,15 +121,15 @@ def _modelled(
     sizes: Mapping[str, int],
 ) -> Planned:
     """The best plan by the cost model."""
-    prices = ModelPrices(target)
+    prices, pack = ModelPrices(target), packing_once(packer(providers))
 
     def plans(ways: Ways) -> list[Rival]:
         formulation = formulate(ways, prices, workspace)
         (solution,) = solve(formulation.problem)
-        return [Rival.of(formulation, solution, providers, sizes)]
+        return [Rival.of(formulation, solution, pack, sizes)]
 
     rivals = and_frugal(ways, plans)
-    best, note = worthiest(rivals, [rival.predicted for rival in rivals])
+    best, note = worthiest(rivals, [rival.solution.time for rival in rivals])
     chosen = rivals[best]
     record = plan_record(chosen.plan, chosen.decisions)
     return Planned(chosen.plan, record, choices_of(chosen, ways, prices), note)
@@ -174,19 +175,21 @@ def _within_budget(
     """The best plan whose measured error is within the budget."""
     inputs = _calibration(ways.expanded.graph, accuracy)
     errors = ErrorModel(ways.expanded, inputs, providers, target)
-    prices = BudgetedPrices(target, timings, errors, providers, accuracy.memory)
+    pack = packing_once(packer(providers))
+    prices = BudgetedPrices(target, timings, errors, pack, accuracy.memory)
 
     def plans(ways: Ways) -> list[Rival]:
         def at(budget: float) -> Rival:
             formulation = formulate(ways, prices, workspace, budget)
             (solution,) = solve(formulation.problem)
-            rival = Rival.of(formulation, solution, providers, sizes)
-            return replace(rival, error=errors.error_of(rival.plan, providers))
+            rival = Rival.of(formulation, solution, pack, sizes)
+            rival.error = errors.error_of(rival.plan, providers)
+            return rival
 
         if accuracy.memory:
             return [_smallest(at, accuracy.max_error)]
         rival = _tightened(at, accuracy.max_error)
-        return [rival, *rival.on_streams(providers)]
+        return [rival, *rival.on_streams()]
 
     rivals = plans(ways) if accuracy.memory else and_frugal(ways, plans)
     planned = _fastest(rivals, ways, prices, clocks, providers)

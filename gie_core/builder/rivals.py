@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from gie_core.builder.decide import decisions_of
 from gie_core.builder.formulate import Formulation
 from gie_core.builder.strategy import Solution, StrategyError
 from gie_core.builder.ways import Kernel, Ways
-from gie_core.engine.assemble import Decisions, assemble
+from gie_core.engine.assemble import Decisions, Pack, assemble
 from gie_core.engine.plan import Plan
 from gie_core.engine.schedule import makespan
 from gie_core.ir.graph import Node
+from gie_core.ir.types import Array
 from gie_core.kernels.provider import NamedProvider
-from gie_core.runtime.replan import packer
 
-__all__ = ["Rival", "and_frugal", "step_times", "worthiest"]
+__all__ = ["Rival", "and_frugal", "packing_once", "step_times", "worthiest"]
 
 STREAMS = 2
 """Streams that a plan is tried on, too."""
@@ -25,23 +26,42 @@ GAIN = 0.95
 """Part of the serial time that a plan on several streams must promise to stay below."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Rival:
     """A plan that may win, and what it carries out.
 
     Args:
         decisions: what the plan carries out.
-        solution: the strategy's, of ``formulation``.
+        formulation: what the solution is one of.
+        solution: the strategy's.
         keys: of the options that run the nodes.
+        pack: packs constants.
+        sizes: of the inputs.
         error: of the outputs against the reference; infinite if not measured.
     """
 
-    plan: Plan
     decisions: Decisions
     formulation: Formulation
     solution: Solution
     keys: Mapping[Node, str]
+    pack: Pack
+    sizes: Mapping[str, int]
     error: float = math.inf
+
+    @staticmethod
+    def of(
+        formulation: Formulation, solution: Solution, pack: Pack, sizes: Mapping[str, int]
+    ) -> Rival:
+        """What a solution decides, for some sizes of the inputs."""
+        decisions, keys = decisions_of(formulation, solution)
+        return Rival(decisions, formulation, solution, keys, pack, sizes)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Made when somebody asks for it: packing constants takes longer than choosing kernels."""
+        plan = assemble(self.decisions, self.pack)
+        plan.sizes.update(self.sizes)
+        return plan
 
     @property
     def bytes(self) -> int:
@@ -51,7 +71,7 @@ class Rival:
     @property
     def predicted(self) -> int:
         """Nanoseconds, as the schedule says."""
-        return _makespan(self.plan, self.decisions)
+        return makespan(self.plan.steps, step_times(self.plan, self.decisions))
 
     @property
     def demanding(self) -> frozenset[str]:
@@ -68,29 +88,30 @@ class Rival:
         meanings = (self.formulation.meaning[key] for key in self.keys.values())
         return [meaning.owner for meaning in meanings if isinstance(meaning, Kernel)]
 
-    @staticmethod
-    def of(
-        formulation: Formulation,
-        solution: Solution,
-        providers: Sequence[NamedProvider],
-        sizes: Mapping[str, int],
-    ) -> Rival:
-        """The plan of a solution, for some sizes of the inputs."""
-        decisions, keys = decisions_of(formulation, solution)
-        plan = assemble(decisions, packer(providers))
-        plan.sizes.update(sizes)
-        return Rival(plan, decisions, formulation, solution, keys)
-
-    def on_streams(self, providers: Sequence[NamedProvider]) -> list[Rival]:
+    def on_streams(self) -> list[Rival]:
         """The same decisions on several streams, if that promises enough."""
         if len(self.decisions.chosen) < 2:
             return []  # nothing runs beside anything
-        decisions = replace(self.decisions, streams=STREAMS)
-        plan = assemble(decisions, packer(providers))
-        plan.sizes.update(self.plan.sizes)
-        if _makespan(plan, decisions) > GAIN * self.predicted:
-            return []
-        return [replace(self, plan=plan, decisions=decisions)]
+        found = replace(self, decisions=replace(self.decisions, streams=STREAMS))
+        return [found] if found.predicted <= GAIN * self.predicted else []
+
+
+def packing_once(pack: Pack) -> Pack:
+    """Packs a node's constants once for all plans, which then share the arrays.
+
+    Their graphs are different ones, but are made of the same ops and constants.
+    """
+    known: dict[Hashable, tuple[Node, Sequence[Array]]] = {}
+
+    def remembering(node: Node, provider: str, candidate: str) -> Sequence[Array]:
+        operands = tuple(v and (v.type, v.data is not None and id(v.data)) for v in node.operands)
+        results = tuple(v.type for v in node.results)
+        key = provider, candidate, id(node.op), operands, results
+        if key not in known:  # the node keeps alive whose identity is in the key
+            known[key] = node, pack(node, provider, candidate)
+        return known[key][1]
+
+    return remembering
 
 
 def and_frugal(ways: Ways, plans: Callable[[Ways], list[Rival]]) -> list[Rival]:
@@ -124,10 +145,6 @@ def worthiest(rivals: Sequence[Rival], times: Sequence[int]) -> tuple[int, str]:
         f"the plan does without kernels of {', '.join(spared)}, which would save {gain:.1%} of "
         f"its time: loading them must save {rivals[fastest].min_gain:.0%}"
     )
-
-
-def _makespan(plan: Plan, decisions: Decisions) -> int:
-    return makespan(plan.steps, step_times(plan, decisions))
 
 
 def step_times(plan: Plan, decisions: Decisions) -> list[int]:

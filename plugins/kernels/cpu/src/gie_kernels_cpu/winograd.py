@@ -131,10 +131,10 @@ class WinogradConvolution(ConvolutionMethod):
 
     def pack(self, geometry: Geometry, variant: Variant, weight: Array) -> Array:
         matrix = transforms(self._edge).kernel
-        whole = np.einsum(
-            "ik,ockl,jl->ijco", matrix, weight.astype(np.float64), matrix, optimize=True
-        ).reshape(self._size**2, geometry.channels, geometry.results)
-        return whole if variant.target else whole.swapaxes(1, 2)
+        taps = weight.transpose(2, 3, *((1, 0) if variant.target else (0, 1)))
+        taps = taps.astype(np.float64, order="C").reshape(KERNEL**2, -1)
+        # G g Gᵀ of every kernel g, as one product.
+        return (np.kron(matrix, matrix) @ taps).reshape(self.packed(geometry, variant))
 
     def work(self, geometry: Geometry, variant: Variant) -> Work:
         g, area = geometry, self._size**2

@@ -1,11 +1,10 @@
-"""What stands between a fresh process and ResNet-50's first answer.
+"""What stands between a fresh process and a network's first answer.
 
 No time is tested here, since machines differ: ``benchmarks/loading.py`` measures it.
 """
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,13 +13,10 @@ import pytest
 from networks import NETWORKS
 
 import gie_core
-from gie_core.plugin.host import PluginHost
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "loading.py"
-NUMBA = "gie-kernels-numba"
-"""Its kernels are compiled when they are bound, and Numba itself imports SciPy."""
 UNWANTED = {
-    *("scipy", "onnx", "onnxruntime", "click", "rich", "PIL"),
+    *("scipy", "numba", "onnx", "onnxruntime", "click", "rich", "PIL"),
     *("gie_core.builder", "gie_core.cli", "gie_core.testing", "gie_importer_onnx.importer"),
 }
 ANSWER = """\
@@ -34,22 +30,30 @@ print(*sys.modules)
 @pytest.fixture(scope="module")
 def resnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("engines") / "resnet50.gie"
-    host = PluginHost(block=[NUMBA])
-    gie_core.build(NETWORKS["resnet50"](1, 0).SerializeToString(), host=host).save(path)
+    gie_core.build(NETWORKS["resnet50"](1, 0).SerializeToString()).save(path)
     return path
 
 
 def fresh(*arguments: str) -> str:
-    environment = {**os.environ, "GIE_BLOCK": NUMBA}
     command = [sys.executable, *arguments]
-    return subprocess.run(
-        command, check=True, stdout=subprocess.PIPE, text=True, env=environment
-    ).stdout
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def test_the_first_answer_imports_what_it_needs(resnet: Path) -> None:
     modules = set(fresh("-c", ANSWER, str(resnet)).split())
     assert "gie_kernels_cpu.provider" in modules
+    assert not modules & {*UNWANTED, "llvmlite"}
+
+
+def test_compiled_kernels_are_loaded_without_their_compiler(tmp_path: Path) -> None:
+    path = tmp_path / "mobilenet.gie"
+    engine = gie_core.build(NETWORKS["mobilenet-v2"](1, 0).SerializeToString())
+    engine.save(path)
+    assert engine.report is not None
+    assert "numba" in {choice.provider for choice in engine.report.choices}
+    fresh("-c", ANSWER, str(path))  # compiles what nobody has compiled before
+    modules = set(fresh("-c", ANSWER, str(path)).split())
+    assert "llvmlite" in modules
     assert not modules & UNWANTED
 
 

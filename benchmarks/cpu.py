@@ -5,7 +5,8 @@
 
 Both run in turns: GIE, onnxruntime, GIE, … Each turn begins with a pause and a run that does not
 count. Every network has a process of its own, so that its memory can be told. The results go to
-``results/cpu-2-threads.json`` and ``.md``, and the latter to stdout.
+``results/cpu-2-threads.json`` and ``.md`` (``cpu-2-threads-no-timing`` with ``--no-timing``), and
+the latter to stdout.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ def _run(arguments: argparse.Namespace, threads: int) -> int:
     document = {**describe_run(way), "networks": results}
     text = to_markdown(document)
     arguments.output.mkdir(parents=True, exist_ok=True)
-    stem = arguments.output / f"cpu-{threads}-threads"
+    chosen = "" if arguments.timing else "-no-timing"
+    stem = arguments.output / f"cpu-{threads}-threads{chosen}"
     stem.with_suffix(".json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     stem.with_suffix(".md").write_text(text, encoding="utf-8")
     print(text, end="")

@@ -30,9 +30,9 @@ def test_results_are_printed_and_stored(tmp_path: Path) -> None:
     line = f"--networks squeezenet --quick --no-timing --threads 1 --output {tmp_path}"
     done = start(*line.split())
     assert done.returncode == 0, done.stderr
-    assert done.stdout == (tmp_path / "cpu-1-threads.md").read_text(encoding="utf-8")
+    assert done.stdout == (tmp_path / "cpu-1-threads-no-timing.md").read_text(encoding="utf-8")
     assert "\n| squeezenet | " in done.stdout
-    stored = json.loads((tmp_path / "cpu-1-threads.json").read_text(encoding="utf-8"))
+    stored = json.loads((tmp_path / "cpu-1-threads-no-timing.json").read_text(encoding="utf-8"))
     [network] = stored["networks"]
     ours, theirs = network["contestants"]
     assert (ours["name"], theirs["name"]) == ("GIE", "onnxruntime")

@@ -10,7 +10,6 @@ from gie_core.ir.graph import Graph
 from gie_core.ir.specialize import symbols_of_inputs
 from gie_core.kernels.provider import NamedProvider
 from gie_core.runtime.context import HostContext
-from gie_core.runtime.replan import plan_sizes, sharing_weights
 from gie_core.runtime.target import HOST
 
 __all__ = ["HostExecutor"]
@@ -52,11 +51,18 @@ class HostExecutor:
         key = self._key(sizes)
         with self._lock:  # whoever needs the same plan waits for it
             if key not in self._plans:
-                plan = plan_sizes(self._graph, dict(key), self._providers, HOST, self._preferred())
+                plan = self._planned_now(dict(key))
                 if len(self._plans) >= self._planned + REMEMBERED:
                     self._plans.pop(list(self._plans)[self._planned])
-                self._plans[key] = sharing_weights(plan, list(self._plans.values()))
+                self._plans[key] = plan
             return self._plans[key]
+
+    def _planned_now(self, sizes: Mapping[str, int]) -> Plan:
+        # Most engines run what they were built for: they load faster without what plans.
+        from gie_core.runtime.replan import plan_sizes, sharing_weights
+
+        plan = plan_sizes(self._graph, sizes, self._providers, HOST, self._preferred())
+        return sharing_weights(plan, list(self._plans.values()))
 
     def _preferred(self) -> dict[str, tuple[str, str]]:
         """Who runs each node in the plans that were made at build time."""

@@ -291,8 +291,6 @@ class _Piece:
     writer: _Use | None = None
     readers: list[_Use] = field(default_factory=list[_Use])
     """Since it was written."""
-    values: set[Value] = field(default_factory=set[Value])
-    """All that were ever there."""
 
 
 def _too_early(plan: _Plan) -> Iterator[Race]:
@@ -346,8 +344,6 @@ def _read(plan: _Plan, use: _Use, piece: _Piece) -> tuple[_Use | None, str] | No
 def _write(plan: _Plan, use: _Use, piece: _Piece) -> tuple[_Use | None, str] | None:
     earlier = [*piece.readers, *([] if piece.writer is None else [piece.writer])]
     piece.writer, piece.readers = use, []
-    if use.value is not None:
-        piece.values.add(use.value)
     if piece.kind in (Kind.INPUT, Kind.CONSTANT):
         return None, "which are read only"
     for other in earlier:

@@ -176,7 +176,8 @@ def _within_budget(
     inputs = _calibration(ways.expanded.graph, accuracy)
     errors = ErrorModel(ways.expanded, inputs, providers, target)
     pack = packing_once(packer(providers))
-    prices = BudgetedPrices(target, timings, errors, pack, accuracy.memory)
+    # Prices pack every candidate's constants, to weigh them: those need not stay.
+    prices = BudgetedPrices(target, timings, errors, packer(providers), accuracy.memory)
 
     def plans(ways: Ways) -> list[Rival]:
         def at(budget: float) -> Rival:
@@ -196,7 +197,7 @@ def _within_budget(
     return replace(planned, record=replace(planned.record, budget=accuracy.max_error))
 
 
-AtBudget = Callable[[float], "Rival"]
+AtBudget = Callable[[float], Rival]
 """The strategy's best plan by the errors that it predicts, with its measured error."""
 
 

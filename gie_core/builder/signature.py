@@ -17,6 +17,7 @@ from gie_core.ir.types import type_of
 from gie_core.kernels.candidate import Candidate
 from gie_core.kernels.format import Layout
 from gie_core.kernels.provider import NamedProvider
+from gie_core.runtime.dispatch import keeps_types
 
 __all__ = ["Job", "alignment_of", "candidate_signature", "graph_signature", "node_signature"]
 
@@ -47,12 +48,7 @@ class Job:
     @property
     def is_exact(self) -> bool:
         """Whether nothing is stored in a narrower type than the model says."""
-        layouts = (*self.operands, *self.results)
-        values = (*self.node.operands, *self.node.results)
-        return self.candidate.packed is None and all(
-            layout is None or value is None or layout.dtype is value.tensor.dtype
-            for value, layout in zip(values, layouts, strict=True)
-        )
+        return keeps_types(self.node, self.candidate)
 
     def __str__(self) -> str:
         results = ", ".join(str(value.type) for value in self.node.results)

@@ -29,12 +29,12 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, FrozenInstanceError, dataclass, fields, replace
 from functools import cache
+from types import ModuleType
 from typing import (
     TYPE_CHECKING,
     Any,
     ClassVar,
     Self,
-    TypeGuard,
     cast,
     dataclass_transform,
     get_type_hints,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from gie_core.ir.expr import Expr
     from gie_core.ir.graph import Graph
 
-__all__ = ["Op", "OpError", "OpRegistry", "Operand", "Trait", "UnknownTypesError"]
+__all__ = ["Op", "OpError", "OpRegistry", "Operand", "Trait", "UnknownTypesError", "ops_of"]
 
 
 class OpError(GieError):
@@ -281,8 +281,8 @@ class OpRegistry(Mapping[str, type[Op]]):
 
     def __getitem__(self, name: str) -> type[Op]:
         if name not in self._ops and name in self._homes:
-            members = vars(importlib.import_module(self._homes[name])).values()
-            self._ops[name] = next(m for m in members if _is_op(m) and m.name == name)
+            family = ops_of(importlib.import_module(self._homes[name]))
+            self._ops[name] = next(op for op in family if op.name == name)
         return self._ops[name]
 
     def __contains__(self, name: object) -> bool:
@@ -295,5 +295,13 @@ class OpRegistry(Mapping[str, type[Op]]):
         return len(self._homes.keys() | self._ops.keys())
 
 
-def _is_op(member: object) -> TypeGuard[type[Op]]:
-    return isinstance(member, type) and issubclass(member, Op) and "name" in vars(member)
+def ops_of(module: ModuleType) -> list[type[Op]]:
+    """The op classes that a module defines; bases without a name do not count."""
+    return [
+        member
+        for member in vars(module).values()
+        if isinstance(member, type)
+        and issubclass(member, Op)
+        and member.__module__ == module.__name__
+        and "name" in vars(member)
+    ]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
-from types import ModuleType
 
-from gie_core.ir.op import Op, OpRegistry
+from gie_core.ir.op import OpRegistry, ops_of
 
 __all__ = ["FAMILIES", "core_ops", "ops_of"]
 
@@ -45,15 +44,3 @@ def core_ops() -> OpRegistry:
     """
     homes = {op: f"{__name__}.{family}" for family, ops in FAMILIES.items() for op in ops.split()}
     return OpRegistry(homes=homes)
-
-
-def ops_of(module: ModuleType) -> list[type[Op]]:
-    """The op classes that a module defines; bases without a name do not count."""
-    return [
-        member
-        for member in vars(module).values()
-        if isinstance(member, type)
-        and issubclass(member, Op)
-        and member.__module__ == module.__name__
-        and "name" in vars(member)
-    ]

@@ -93,13 +93,9 @@ class FusedGroup(Method):
 
     def candidate(self, node: Node, name: str, constants: Constants) -> Candidate | None:
         fused, known = self._checked(node), _through(node, constants)
-        for prefix, method in self._supporting(fused.node).items():
-            if name.startswith(prefix):
-                inner = method.candidate(fused.node, name.removeprefix(prefix), known)
-                if inner is not None:
-                    inner = replace(inner, name=name)
-                    return _candidate(fused, node, inner, known, self._scratch(fused))
-        return None
+        fusing = {p: m for p, m in self._methods(fused.node.op).items() if m.fuses}
+        inner = find_candidate(fusing, fused.node, name, known)
+        return inner and _candidate(fused, node, inner, known, self._scratch(fused))
 
     def prepack(self, node: Node, candidate: str, constants: Constants) -> Sequence[Array]:
         fused = self._checked(node)
@@ -213,6 +209,18 @@ def find_method(methods: Mapping[str, Method], candidate: str) -> tuple[Method, 
     """The method whose candidate it is, and what the method calls it."""
     prefix = next(prefix for prefix in methods if candidate.startswith(prefix))
     return methods[prefix], candidate.removeprefix(prefix)
+
+
+def find_candidate(
+    methods: Mapping[str, Method], node: Node, name: str, constants: Constants
+) -> Candidate | None:
+    """The candidate of a name, which may be anything; ``None`` if no method has it."""
+    for prefix, method in methods.items():
+        if name.startswith(prefix) and method.supports(node).ok:
+            found = method.candidate(node, name.removeprefix(prefix), constants)
+            if found is not None:
+                return replace(found, name=name)
+    return None
 
 
 def _one_after_the_other(epilogues: Sequence[Epilogue]) -> Epilogue:

@@ -24,7 +24,7 @@ from gie_kernels_cpu.cost import ranked
 from gie_kernels_cpu.depthwise_planes import DepthwisePlanes
 from gie_kernels_cpu.depthwise_rows import DepthwiseRows
 from gie_kernels_cpu.gemm import GemmProduct, MatmulProduct
-from gie_kernels_cpu.groups import FusedGroup, find_method
+from gie_kernels_cpu.groups import FusedGroup, find_candidate, find_method
 from gie_kernels_cpu.im2col import Im2colConvolution
 from gie_kernels_cpu.kernel import Method, constant_of, static_support
 from gie_kernels_cpu.moving import MOVING
@@ -113,12 +113,7 @@ class CpuProvider:
         return ranked(found) if isinstance(node.op, Conv | Group) else found
 
     def candidate(self, node: Node, name: str, target: Target) -> Candidate | None:
-        for prefix, method in self._of(node.op).items():
-            if name.startswith(prefix) and method.supports(node).ok:
-                found = method.candidate(node, name.removeprefix(prefix), constant_of)
-                if found is not None:
-                    return replace(found, name=name)
-        return None
+        return find_candidate(self._of(node.op), node, name, constant_of)
 
     def prepack(self, node: Node, candidate: str) -> Sequence[Array]:
         method, name = find_method(self._of(node.op), candidate)

@@ -24,11 +24,10 @@ if TYPE_CHECKING:
 MEASURE = "--measure"
 """Says that this is the fresh process."""
 PARTS = {
-    "graphs parsed": ("gie_core.engine.file", "parse_graph"),
+    "graphs and ops read": ("gie_core.engine.file", "parse_graph"),
     "graphs verified": ("gie_core.engine.file", "verify"),
     "plans read": ("gie_core.engine.file", "plan_from_json"),
     "plugins found": ("gie_core.loading", "default_host"),
-    "ops imported": ("gie_core.ops", "core_ops"),
     "kernels imported": ("gie_core.loading", "kernel_providers"),
     "plans admitted": ("gie_core.loading", "admit"),
 }
